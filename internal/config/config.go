@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config turns a netprobify configuration file, an optional settings
+// file, the environment and flags into one validated Config. It does not touch
+// the network.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is a whole, valid configuration. It is immutable once Load returned
+// it, so any goroutine may read it.
+type Config struct {
+	File     string // as given; "" when the program runs without one
+	Settings string // the --settings file, "" without one
+
+	Global  Global
+	Groups  []Group  // in the order of the file
+	Targets []Target // in the order of the file
+
+	Engine  Engine
+	Safety  Safety
+	Metrics Metrics
+
+	// Notices are things said once in the log at INFO: keys that are accepted
+	// and no longer needed, payloads raised to hold the token.
+	Notices []string
+
+	positions positions
+}
+
+// Global is the section `global` of netprobify.
+type Global struct {
+	ProbeName                 string
+	Interval                  time.Duration
+	IntervalPackets           time.Duration // gap between a target's packets; 0: spread over the interval
+	LoggingLevel              string        // CRITICAL, ERROR, WARNING, INFO, DEBUG or NOTSET
+	PrometheusAddress         string
+	PrometheusPort            int
+	DNSUpdateInterval         time.Duration // 0: resolve once
+	ReloadConfInterval        time.Duration // 0: off
+	Percentiles               []int         // each 1..100; empty: no round-trip series
+	DisableDynamicInventories []string
+}
+
+// Group is one entry of `groups`.
+type Group struct {
+	Name               string
+	SrcIPv4            netip.Addr   // zero: the kernel chooses
+	SrcIPv6            netip.Addr   // zero: the kernel chooses
+	SrcSubnetIPv4      netip.Prefix // zero: none; wins over SrcIPv4
+	SrcSubnetIPv6      netip.Prefix // zero: none; wins over SrcIPv6
+	SrcPortA           uint16
+	SrcPortZ           uint16 // inclusive
+	IPPayloadSize      int    // bytes; 0: none
+	DSCP               uint8  // 0..63
+	PermitAutoRegister bool
+}
+
+// Target is one entry of `targets`.
+type Target struct {
+	Name              string
+	Description       string
+	Type              string // a name of the registry in internal/probe
+	Destination       string // address, host name or, with IsSubnet, prefix
+	Family            string // "ipv4" or "ipv6", never empty
+	DontFragment      bool
+	IsSubnet          bool
+	DstPort           uint16 // 0 where the type needs none
+	NbPackets         int    // per group and interval
+	IPPayloadSize     int    // bytes, L4 header included; 0: none
+	ThresholdLatency  *float64
+	ThresholdLoss     *float64
+	AlertLevel        string
+	State             string // "None" when unset
+	Timeout           time.Duration
+	DNSUpdateInterval time.Duration
+	Groups            []int // indices into Config.Groups in registration order; may be empty
+}
+
+// Engine is our own section `engine`.
+type Engine struct {
+	Pacing  string        // "spread" or "burst"
+	Tick    time.Duration // probes due within one tick share a wake-up
+	XDPMode string        // "auto", "native" or "generic"
+	Bind    string        // "copy", "zerocopy" or "auto"
+}
+
+// Safety is our own section `safety`.
+type Safety struct {
+	MaxPPS        int            // probes per second in all
+	MaxPrefixPPS  int            // probes per second into one /24 or /48
+	AllowRanges   []netip.Prefix // otherwise refused ranges that are allowed by name
+	ForeignSource bool           // permit source addresses the kernel does not call local
+}
+
+// Metrics is our own section `metrics`.
+type Metrics struct {
+	MaxSeries int // no more series than this are exposed
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Fault is one thing wrong with a configuration, said on one line.
+type Fault struct {
+	File    string // file, or "environment", or "flags"
+	Line    int    // 1-based; 0 when there is no line
+	Key     string // dotted path of the key, "" for the whole file
+	Read    string // what was read
+	Allowed string // what is allowed, and what to do
+}
+
+// String returns `file:line: key: read; allowed`.
+func (f Fault) String() string {
+	var b strings.Builder
+	b.WriteString(f.File)
+	if f.Line > 0 {
+		fmt.Fprintf(&b, ":%d", f.Line)
+	}
+	b.WriteString(": ")
+	if f.Key != "" {
+		b.WriteString(f.Key + ": ")
+	}
+	b.WriteString(f.Read)
+	if f.Allowed != "" {
+		b.WriteString("; " + f.Allowed)
+	}
+	return b.String()
+}
+
+// Faults is every fault of a configuration, in the order of the file.
+type Faults []Fault
+
+// Error returns one line per fault.
+func (fs Faults) Error() string {
+	lines := make([]string, len(fs))
+	for i, f := range fs {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// positions remembers where each key was read; the key is its path joined by
+// NUL, since target names contain dots.
+type positions map[string]position
+
+type position struct {
+	file string
+	line int
+}
+
+func posKey(path []string) string { return strings.Join(path, "\x00") }
+
+// Fault returns a fault at the position of the key with this path, or of its
+// nearest parent that was read: cfg.Fault("read 70000", "allowed: 1 to
+// 65535", "targets", name, "dst_port").
+func (c *Config) Fault(read, allowed string, path ...string) Fault {
+	f := Fault{File: c.File, Key: strings.Join(path, "."), Read: read, Allowed: allowed}
+	for n := len(path); n > 0; n-- {
+		if p, ok := c.positions[posKey(path[:n])]; ok {
+			f.File, f.Line = p.file, p.line
+			break
+		}
+	}
+	return f
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package packet crafts our probes and parses their replies: Ethernet, IPv4,
+// IPv6, TCP, UDP, ICMP, checksums and tokens. Nothing in it allocates.
+package packet
+
+import "net/netip"
+
+// Proto is what a probe is made of.
+type Proto uint8
+
+// The IP protocol numbers; ICMP stands for ICMPv4 and ICMPv6 echo alike, by
+// the family of the flow.
+const (
+	ICMP Proto = 1
+	TCP  Proto = 6
+	UDP  Proto = 17
+)
+
+// TokenLen is the number of payload bytes that hold the token of an ICMP or
+// UDP probe.
+const TokenLen = 8
+
+// Flow is one path: what stays constant over all of its probes.
+type Flow struct {
+	Proto      Proto
+	Local      netip.Addr // our address
+	Remote     netip.Addr // the target's, same family
+	LocalPort  uint16     // ICMP: the echo identifier
+	RemotePort uint16     // ICMP: 0
+}
+
+// Shape is how a series' packets look beyond their flow.
+type Shape struct {
+	DSCP         uint8
+	DontFragment bool   // IPv4 only
+	PayloadLen   uint16 // bytes after the L4 header
+}
+
+// Secret keys every token. A new one is drawn at every start.
+type Secret [2]uint64
+
+// Kind is what a reply is.
+type Kind uint8
+
+const (
+	SynAck Kind = iota + 1
+	RstAck
+	Echo
+	Error // an ICMP error quoting our probe
+)
+
+// Reply is a verified reply to one of our probes. The flow is the probe's own,
+// as we sent it; From is who sent the reply.
+type Reply struct {
+	Kind Kind
+	Flow Flow
+	Hash uint64 // Secret.Hash of Flow
+	From netip.Addr
+
+	// Number identifies the probe on its flow. TCP: the offset of its sequence
+	// number from Base(Hash), or of that plus payload for a RstAck
+	// or an Error never plus payload. ICMP: the echo sequence number. UDP: the number
+	// given to Build, and Alternate another candidate where IP id and
+	// checksum of a short quotation disagree (equal to Number otherwise).
+	Number    uint32
+	Alternate uint32
+
+	Ack  uint32 // TCP: the acknowledgement number as received, the RST's sequence number
+	TTL  uint8  // TTL or hop limit as received
+	Type uint8  // of an Error
+	Code uint8
+}
+
+// Unreachable says whether the error is a destination unreachable: ICMPv4 type
+// 3 (RFC 792) or ICMPv6 type 1 (RFC 4443 section 3.1).
+func (r *Reply) Unreachable() bool {
+	if r.Kind != Error {
+		return false
+	}
+	if r.Flow.Remote.Is4() {
+		return r.Type == 3
+	}
+	return r.Type == 1
+}

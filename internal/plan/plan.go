@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan turns a configuration and resolved addresses into the probes to
+// send: pure, no I/O.
+package plan
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
+)
+
+// Plan is everything the engine has to send. It is immutable once Build
+// returned it.
+type Plan struct {
+	ProbeName   string
+	Interval    time.Duration
+	Percentiles []int
+	Targets     []*Target
+	PPS         float64 // probes per second over all targets
+}
+
+// Target is one target with at least one group. With no Addrs it is inactive.
+type Target struct {
+	Name         string
+	Type         *probe.Type
+	Family       string // "ipv4" or "ipv6"
+	State        string // "None" when unset
+	Addrs        []netip.Addr
+	DstPort      uint16
+	Timeout      time.Duration
+	DontFragment bool
+
+	// Phase is when in each interval the first probe leaves, in [0, Interval):
+	// a hash of probe name and target name, so that a restart does not move it.
+	Phase time.Duration
+	// Gap is the time between two consecutive probes of this target.
+	Gap time.Duration
+
+	Groups []Group
+}
+
+// Group is one series of a target: what netprobify publishes under one group
+// label.
+type Group struct {
+	Name       string
+	DSCP       uint8
+	NbPackets  int // per address and interval
+	PayloadLen int // bytes after the L4 header, at least the type's MinPayload
+
+	// Packet i of an address (i < NbPackets) leaves from
+	// Sources[Order[i%len(Order)]]. Sources are distinct.
+	Sources []Source
+	Order   []uint32
+}
+
+// Source is where a probe leaves from.
+type Source struct {
+	Addr netip.Addr // zero: the kernel's choice for the route
+	Port uint16     // 0 for types without source ports
+}
+
+// Probes returns how many probes one interval holds for this target.
+func (t *Target) Probes() int {
+	n := 0
+	for i := range t.Groups {
+		n += t.Groups[i].NbPackets
+	}
+	return n * len(t.Addrs)
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package result holds what was measured: per target and group, the totals and
+// the figures of the last whole round. Writers never wait; readers see whole
+// rounds.
+package result
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Reason is why a probe was not sent by our own side.
+type Reason uint8
+
+const (
+	NoRoute Reason = iota
+	OtherInterface
+	LinkDown
+	NeighbourPending
+	RingFull
+	TupleBusy
+	RateCap
+	Blocked
+	TooLarge
+	numReasons
+)
+
+var reasonNames = [numReasons]string{"no_route", "other_interface", "link_down", "neighbour_pending", "ring_full", "tuple_busy", "rate_cap", "blocked", "too_large"}
+
+// String returns the label value.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Reasons returns every reason.
+func Reasons() []Reason {
+	all := make([]Reason, numReasons)
+	for i := range all {
+		all[i] = Reason(i)
+	}
+	return all
+}
+
+// Cause is why a probe that was owed an answer is counted lost.
+type Cause uint8
+
+const (
+	Timeout Cause = iota
+	NoNeighbour
+	ICMPError
+	numCauses
+)
+
+// Labels are what tells one series from another.
+type Labels struct {
+	Metric      string // prefix of the type's series: "tcpsyn"
+	Destination string // the target's name
+	Family      string // "ipv4" or "ipv6"
+	State       string
+	Group       string
+}
+
+// Series is the result of one target in one group. The engine's owning worker
+// is the only writer; any goroutine may call Snapshot.
+type Series struct {
+	Labels      Labels
+	Percentiles []int // shared, immutable
+
+	version atomic.Uint64 // odd while a round is being replaced
+
+	sent, lost, rounds              atomic.Uint64
+	duplicates, late, marked        atomic.Uint64
+	icmpErrors                      atomic.Uint64
+	causes                          [numCauses]atomic.Uint64
+	notSent                         [numReasons]atomic.Uint64
+	roundSent, roundLost            atomic.Uint64
+	roundAnswered, roundEnd         atomic.Uint64
+	roundMin, roundMax, roundJitter atomic.Uint64
+	roundTrips                      []atomic.Uint64 // ns per percentile
+}
+
+// Snapshot is a consistent copy of a Series.
+type Snapshot struct {
+	Sent, Lost, Rounds uint64 // totals over whole rounds
+	NotSent            [numReasons]uint64
+	Causes             [numCauses]uint64
+	Duplicates, Late   uint64
+	Marked, ICMPErrors uint64
+
+	// The last whole round. RoundSent 0 means that nothing could be sent: there
+	// is no loss ratio and no round trip.
+	RoundSent, RoundLost, RoundAnswered uint64
+	RoundEnd                            time.Time
+	RoundTrips                          []time.Duration // one per percentile; all 0 on total loss
+	Min, Max, Jitter                    time.Duration
+}
+
+// LossRatio is lost/sent of the last round; ok is false when nothing was sent.
+func (s *Snapshot) LossRatio() (ratio float64, ok bool) {
+	if s.RoundSent == 0 {
+		return 0, false
+	}
+	return float64(s.RoundLost) / float64(s.RoundSent), true
+}
+
+// Store is the set of series being measured.
+type Store struct {
+	mu     sync.Mutex
+	series atomic.Pointer[[]*Series]
+}
