@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Works on a fresh Debian 12 with Go and make. "sudo" resets PATH, so Go is
+# looked for where it is usually installed as well.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+GO := $(firstword $(shell command -v go 2>/dev/null) $(wildcard /usr/local/go/bin/go /usr/lib/go/bin/go /snap/bin/go))
+export PATH := $(if $(GO),$(patsubst %/,%,$(dir $(GO))):)$(PATH):/usr/sbin:/sbin
+
+# The revision is stamped by ldflags below. Go's own stamping asks git, which
+# refuses a clone that belongs to somebody else, as under sudo.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+
+GIT      := git -c safe.directory='$(CURDIR)'
+VERSION  ?= $(or $(shell $(GIT) describe --tags --match 'v[0-9]*' --dirty 2>/dev/null),devel)
+REVISION ?= $(or $(shell $(GIT) rev-parse HEAD 2>/dev/null),unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help build bpf lint test demo bench clean go root
+
+help: ## say what each target does
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+build: go ## build ./netprobe-xdp: static, without cgo (needs Go only)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o netprobe-xdp ./cmd/netprobe-xdp
+
+bpf: go ## rebuild the committed BPF objects from their C sources (needs clang-14)
+	$(GO) generate ./bpf ./internal/lab
+
+lint: go ## gofmt, go vet, staticcheck and shellcheck
+	@bad=$$($$($(GO) env GOROOT)/bin/gofmt -l bpf cmd internal); \
+	if [ -n "$$bad" ]; then echo "lint: run gofmt -w on:" $$bad >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	shellcheck .ci/run scripts/*.sh
+
+test: go root ## install what the tests need (sudo), then run everything that decides
+	scripts/setup.sh
+	$(GO) test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
+
+demo: build ## build, then measure a small network of namespaces live (sudo; Ctrl-C removes it)
+	@./netprobe-xdp demo $(DEMOFLAGS)
+
+bench: go ## run the benchmarks beside the code
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built
+	rm -rf netprobe-xdp build
+
+go:
+	@[ -n "$(GO)" ] || { echo "make: no Go found in PATH or /usr/local/go/bin; install it from https://go.dev/dl (go.mod names the version)" >&2; exit 1; }
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "make: the tests make network namespaces and load XDP programs: run sudo make test (what works without root: go test ./...)" >&2; exit 77; }
