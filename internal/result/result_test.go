@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package result
+
+import (
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestPercentile(t *testing.T) {
+	four := []float32{1, 2, 3, 4}
+	for _, c := range []struct {
+		in   []float32
+		p    int
+		want float64
+	}{
+		{four, 50, 2.5}, {four, 95, 3.85}, {four, 100, 4}, {four, 1, 1.03},
+		{[]float32{7}, 95, 7}, {nil, 95, 0},
+	} {
+		if got := percentile(c.in, c.p); got < c.want-1e-6 || got > c.want+1e-6 {
+			t.Errorf("percentile(%v, %d) = %v, want %v", c.in, c.p, got, c.want)
+		}
+	}
+}
+
+func TestPublishRounds(t *testing.T) {
+	s := NewSeries(Labels{}, []int{50, 100})
+	r := NewRound(4)
+	var got Snapshot
+
+	r.Sent = 4
+	for _, us := range []int{30, 10, 20} {
+		r.Answer(time.Duration(us)*time.Microsecond, false)
+	}
+	r.Lose(Timeout)
+	s.Publish(&r, time.Unix(5, 0))
+	s.Snapshot(&got)
+	if ratio, ok := got.LossRatio(); !ok || ratio != 0.25 {
+		t.Errorf("loss ratio %v %v, want 0.25", ratio, ok)
+	}
+	if got.RoundTrips[0] != 20*time.Microsecond || got.RoundTrips[1] != 30*time.Microsecond || got.Min != 10*time.Microsecond {
+		t.Errorf("round trips %v min %v", got.RoundTrips, got.Min)
+	}
+	if got.Jitter != 15*time.Microsecond {
+		t.Errorf("jitter %v, want 15µs", got.Jitter)
+	}
+
+	r.Reset()
+	r.Sent = 2
+	r.Lose(Timeout)
+	r.Lose(NoNeighbour)
+	s.Publish(&r, time.Unix(6, 0))
+	s.Snapshot(&got)
+	if got.RoundTrips[0] != 0 || got.Sent != 6 || got.Lost != 3 || got.Causes[NoNeighbour] != 1 {
+		t.Errorf("total loss: %+v", got)
+	}
+
+	r.Reset()
+	r.Skip(NoRoute)
+	s.Publish(&r, time.Unix(7, 0))
+	s.Snapshot(&got)
+	if _, ok := got.LossRatio(); ok {
+		t.Error("a round in which nothing was sent has a loss ratio")
+	}
+	if got.NotSent[NoRoute] != 1 || got.Sent != 6 {
+		t.Errorf("nothing sent: %+v", got)
+	}
+}
+
+// Marked samples stay out of the percentiles unless there are no others.
+func TestMarkedSamples(t *testing.T) {
+	s := NewSeries(Labels{}, []int{100})
+	r := NewRound(2)
+	r.Sent = 2
+	r.Answer(10*time.Microsecond, false)
+	r.Answer(time.Millisecond, true)
+	s.Publish(&r, time.Now())
+	var got Snapshot
+	s.Snapshot(&got)
+	if got.RoundTrips[0] != 10*time.Microsecond || got.Marked != 1 || got.RoundAnswered != 2 {
+		t.Errorf("one marked: %+v", got)
+	}
+	r.Reset()
+	r.Sent = 1
+	r.Answer(time.Millisecond, true)
+	s.Publish(&r, time.Now())
+	s.Snapshot(&got)
+	if got.RoundTrips[0] != time.Millisecond {
+		t.Errorf("all marked: %v, want them published rather than 0", got.RoundTrips)
+	}
+}
+
+// A reader sees whole rounds only: the writer publishes rounds whose figures
+// all agree, and no reader may see two of them mixed.
+func TestReadersSeeWholeRounds(t *testing.T) {
+	s := NewSeries(Labels{}, []int{50, 95})
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			var got Snapshot
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				s.Snapshot(&got)
+				if got.RoundTrips[0] != got.RoundTrips[1] || uint64(got.RoundTrips[0]) != got.RoundSent*1000 {
+					t.Errorf("mixed round: sent %d, round trips %v", got.RoundSent, got.RoundTrips)
+					return
+				}
+			}
+		})
+	}
+	r := NewRound(200)
+	for n := range 20000 {
+		r.Reset()
+		for range n%100 + 1 {
+			r.Sent++
+			r.Answer(time.Duration(n%100+1)*time.Microsecond, false)
+		}
+		s.Publish(&r, time.Unix(0, int64(n)))
+	}
+	close(stop)
+	readers.Wait()
+}
+
+func TestStoreAddRemove(t *testing.T) {
+	var st Store
+	a, b := NewSeries(Labels{Destination: "a"}, nil), NewSeries(Labels{Destination: "ab"}, nil)
+	st.Add(a, b)
+	st.Remove(a)
+	if got := st.Series(); len(got) != 1 || got[0] != b {
+		t.Errorf("after removing a: %v", got)
+	}
+}
+
+func BenchmarkPublish(b *testing.B) {
+	s := NewSeries(Labels{}, []int{95, 50})
+	r := NewRound(10)
+	for b.Loop() {
+		r.Reset()
+		for i := range 10 {
+			r.Sent++
+			r.Answer(time.Duration(i), false)
+		}
+		s.Publish(&r, time.Time{})
+	}
+	b.ReportAllocs()
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package xsk opens AF_XDP sockets and moves frames through them. It is the
+// only importer of github.com/asavie/xdp, which opens the socket, its UMEM and
+// its rings; nothing of the library leaks out.
+package xsk
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/asavie/xdp"
+	"golang.org/x/sys/unix"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+)
+
+// MetaLen is how many bytes of metadata Frame returns with a frame.
+const MetaLen = 16
+
+// Options say which socket to open.
+type Options struct {
+	Ifindex   int
+	Queue     int
+	RxFrames  int    // frames that wait to be received; a power of two
+	TxFrames  int    // frames that can be on their way out; a power of two
+	FrameSize int    // bytes, 2048 or 4096; the kernel keeps 256 for itself
+	Bind      string // "copy", "zerocopy" or "auto"
+}
+
+// MaxFrame is the longest Ethernet frame in bytes that a socket opened with
+// this frame size can receive: the kernel keeps XDP_PACKET_HEADROOM in front.
+func MaxFrame(frameSize int) int { return frameSize - 256 }
+
+// Outcome is what became of a frame given to Send.
+type Outcome uint8
+
+const (
+	Sent     Outcome = iota
+	RingFull         // the kernel would not take it now
+	LinkDown         // no carrier, or the interface is down
+	Dead             // the socket is of no more use: its device is gone
+)
+
+// Socket is one AF_XDP socket on one queue of one interface. One goroutine at
+// a time may use it; Stats may be called from any.
+type Socket struct {
+	lib   *xdp.Socket
+	rings rings
+	umem  []byte
+	fd    int
+	zero  bool // zero-copy: the driver sends when it likes
+
+	frameSize uint64
+	free      []uint64 // transmit frames not in the ring
+	reserved  uint64   // the frame Reserve handed out
+	received  uint32   // consumer position of the frames being looked at
+	waiting   uint32   // how many of them
+}
+
+// openMu guards the library's global bind flags.
+var openMu sync.Mutex
+
+// Open binds a socket to one queue. A queue that was in use a moment ago
+// stays busy for some milliseconds, so EBUSY is tried again for two seconds.
+// The caller must be in the interface's network namespace.
+func Open(o Options) (*Socket, error) {
+	var flags uint16
+	switch o.Bind {
+	case "copy":
+		flags = unix.XDP_COPY
+	case "zerocopy":
+		flags = unix.XDP_ZEROCOPY
+	case "auto":
+	default:
+		return nil, fmt.Errorf("open AF_XDP socket: bind mode %q is none of copy, zerocopy, auto", o.Bind)
+	}
+	lib, err := bind(o, flags)
+	for end := time.Now().Add(2 * time.Second); err != nil && is(err, unix.EBUSY) && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+		lib, err = bind(o, flags)
+	}
+	if err != nil {
+		return nil, explain(o, err)
+	}
+	s := &Socket{
+		lib: lib, fd: lib.FD(),
+		umem:      lib.GetFrame(xdp.Desc{Len: uint32((o.RxFrames + o.TxFrames) * o.FrameSize)}),
+		frameSize: uint64(o.FrameSize),
+		zero:      o.Bind == "zerocopy",
+		free:      make([]uint64, 0, o.TxFrames),
+	}
+	unix.CloseOnExec(s.fd)
+	if s.rings, err = ringsOf(lib); err != nil {
+		return nil, errors.Join(err, lib.Close())
+	}
+	if o.Bind == "auto" {
+		opts, err := unix.GetsockoptInt(s.fd, unix.SOL_XDP, unix.XDP_OPTIONS)
+		s.zero = err == nil && opts&unix.XDP_OPTIONS_ZEROCOPY != 0
+	}
+	for i := range o.RxFrames {
+		*s.rings.fill.at(uint32(i)) = uint64(i * o.FrameSize)
+	}
+	s.rings.fill.producer.Store(uint32(o.RxFrames))
+	for i := range o.TxFrames {
+		s.free = append(s.free, uint64((o.RxFrames+i)*o.FrameSize))
+	}
+	return s, nil
+}
+
+func bind(o Options, flags uint16) (*xdp.Socket, error) {
+	openMu.Lock()
+	defer openMu.Unlock()
+	xdp.DefaultSocketFlags = flags
+	return xdp.NewSocket(o.Ifindex, o.Queue, &xdp.SocketOptions{
+		NumFrames: o.RxFrames + o.TxFrames, FrameSize: o.FrameSize,
+		FillRingNumDescs: o.RxFrames, CompletionRingNumDescs: o.TxFrames,
+		RxRingNumDescs: o.RxFrames, TxRingNumDescs: o.TxFrames,
+	})
+}
+
+// is says whether the library's error, which does not wrap, is this errno.
+func is(err error, errno unix.Errno) bool { return strings.Contains(err.Error(), errno.Error()) }
+
+func explain(o Options, err error) error {
+	what := fmt.Sprintf("open AF_XDP socket on interface index %d, queue %d", o.Ifindex, o.Queue)
+	switch {
+	case is(err, unix.EPERM), is(err, unix.EACCES):
+		return exitcode.With(exitcode.NoPermission, fmt.Errorf("%s: %w; run as root or give CAP_NET_RAW and CAP_NET_ADMIN", what, err))
+	case is(err, unix.ENOBUFS), is(err, unix.ENOMEM):
+		return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s: %w; raise the locked-memory limit (ulimit -l, LimitMEMLOCK=) or give CAP_IPC_LOCK: %d KiB are needed",
+			what, err, (o.RxFrames+o.TxFrames)*o.FrameSize/1024))
+	case is(err, unix.EAFNOSUPPORT):
+		return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s: %w; the kernel lacks CONFIG_XDP_SOCKETS", what, err))
+	case is(err, unix.EBUSY):
+		return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s: %w; another program has an AF_XDP socket on it: stop it first", what, err))
+	case is(err, unix.EOPNOTSUPP), is(err, unix.EINVAL):
+		return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s, bind %s: %w; the driver does not offer it: use --bind copy", what, o.Bind, err))
+	}
+	return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s: %w", what, err))
+}
+
+// FD is the file descriptor to register in the XDP program's socket map and to
+// wait on.
+func (s *Socket) FD() int { return s.fd }
+
+// ZeroCopy says whether the driver reads the UMEM itself.
+func (s *Socket) ZeroCopy() bool { return s.zero }
+
+// Receive returns how many frames can be looked at with Frame now, at most
+// limit. They stay until Release.
+func (s *Socket) Receive(limit int) int {
+	r := &s.rings.rx
+	s.received = r.consumer.Load()
+	s.waiting = min(r.producer.Load()-s.received, uint32(limit))
+	return int(s.waiting)
+}
+
+// Frame returns frame i of those that Receive counted, and the MetaLen bytes
+// in front of it, which hold metadata if the XDP program wrote any. Both
+// belong to the kernel again after Release.
+func (s *Socket) Frame(i int) (frame, meta []byte) {
+	d := s.rings.rx.at(s.received + uint32(i))
+	return s.umem[d.Addr : d.Addr+uint64(d.Len)], s.umem[d.Addr-MetaLen : d.Addr]
+}
+
+// Release gives the frames that Receive counted back to the kernel.
+func (s *Socket) Release() {
+	fill := &s.rings.fill
+	p := fill.producer.Load()
+	for i := range s.waiting {
+		// A received address includes the headroom: back to the chunk's start.
+		*fill.at(p + i) = s.rings.rx.at(s.received+i).Addr &^ (s.frameSize - 1)
+	}
+	s.rings.rx.consumer.Store(s.received + s.waiting)
+	fill.producer.Store(p + s.waiting)
+	s.waiting = 0
+}
+
+// Reserve returns an empty frame to write a packet into, or nil when all are
+// on their way out. Send must follow before the next Reserve.
+func (s *Socket) Reserve() []byte {
+	s.complete()
+	if len(s.free) == 0 {
+		return nil
+	}
+	s.reserved = s.free[len(s.free)-1]
+	return s.umem[s.reserved : s.reserved+s.frameSize : s.reserved+s.frameSize]
+}
+
+// complete takes back the frames that the kernel has sent.
+func (s *Socket) complete() {
+	r := &s.rings.completion
+	c, p := r.consumer.Load(), r.producer.Load()
+	if c == p {
+		return
+	}
+	for ; c != p; c++ {
+		s.free = append(s.free, *r.at(c))
+	}
+	r.consumer.Store(c)
+}
+
+// Send kicks the reserved frame, length bytes of it, out at once. Sent means
+// that the kernel took it from the ring and passed it to the driver. After any
+// other outcome it never leaves.
+func (s *Socket) Send(length int) Outcome {
+	tx := &s.rings.tx
+	p := tx.producer.Load()
+	if p-tx.consumer.Load() > tx.mask { // zero-copy only: the driver is behind
+		return RingFull
+	}
+	*tx.at(p) = unix.XDPDesc{Addr: s.reserved, Len: uint32(length)}
+	s.free = s.free[:len(s.free)-1]
+	tx.producer.Store(p + 1)
+	for range 8 {
+		errno := kick(s.fd)
+		taken := tx.consumer.Load() == p+1 || s.zero
+		switch errno {
+		case 0:
+			if taken {
+				return Sent
+			}
+		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS: // kick again
+		case unix.EBUSY: // no carrier: completed, but not sent (net/xdp/xsk.c)
+			s.withdraw(p)
+			return LinkDown
+		case unix.ENETDOWN:
+			s.withdraw(p)
+			return LinkDown
+		default:
+			s.withdraw(p)
+			return Dead
+		}
+	}
+	s.withdraw(p)
+	return RingFull
+}
+
+// withdraw makes sure that a frame the kernel did not take never leaves: its
+// descriptor is made invalid, so that the kernel skips it, and the frame is
+// free again.
+func (s *Socket) withdraw(p uint32) {
+	if s.rings.tx.consumer.Load() == p+1 {
+		return // the kernel took it; it completes
+	}
+	d := s.rings.tx.at(p)
+	s.free = append(s.free, d.Addr)
+	*d = unix.XDPDesc{Addr: uint64(len(s.umem))}
+}
+
+// Stats are the kernel's counts of what it could not deliver.
+type Stats struct {
+	RxRingFull    uint64 // replies dropped: we did not read in time
+	FillRingEmpty uint64 // replies dropped: no frame to put them in
+	RxDropped     uint64 // replies dropped for other reasons
+	TxInvalid     uint64 // frames withdrawn before they left
+}
+
+// Stats asks the kernel.
+func (s *Socket) Stats() (Stats, error) {
+	st, err := s.lib.Stats()
+	if err != nil {
+		return Stats{}, fmt.Errorf("read AF_XDP statistics: %w", err)
+	}
+	k := st.KernelStats
+	return Stats{RxRingFull: k.Rx_ring_full, FillRingEmpty: k.Rx_fill_ring_empty_descs, RxDropped: k.Rx_dropped, TxInvalid: k.Tx_invalid_descs}, nil
+}
+
+// Close gives everything back. The queue may stay busy for some milliseconds.
+func (s *Socket) Close() error {
+	s.rings.fill.unmap()
+	s.rings.completion.unmap()
+	s.rings.rx.unmap()
+	s.rings.tx.unmap()
+	if err := s.lib.Close(); err != nil {
+		return fmt.Errorf("close AF_XDP socket: %w", err)
+	}
+	return nil
+}
