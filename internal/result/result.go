@@ -51,6 +51,11 @@ const (
 	numCauses
 )
 
+var causeNames = [numCauses]string{"timeout", "no_neighbour", "icmp_error"}
+
+// String returns the label value.
+func (c Cause) String() string { return causeNames[c] }
+
 // Labels are what tells one series from another.
 type Labels struct {
 	Metric      string // prefix of the type's series: "tcpsyn"
