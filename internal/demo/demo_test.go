@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package demo
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+)
+
+func TestRow(t *testing.T) {
+	labels := result.Labels{Destination: "web", Family: "ipv6", Group: "g"}
+	tests := map[string]struct {
+		s    result.Snapshot
+		want string
+	}{
+		"before the first round": {result.Snapshot{}, "web|ipv6|g|0|0|-|-|-|first round under way"},
+		"all answered": {
+			result.Snapshot{Sent: 10, Rounds: 1, RoundSent: 10, RoundAnswered: 10, RoundTrips: []time.Duration{2500 * time.Microsecond, 999 * time.Nanosecond}},
+			"web|ipv6|g|10|0|0.00|1.0µs|2.50ms|all answered"},
+		"some lost, most frequent cause first": {
+			result.Snapshot{Sent: 300, Lost: 100, Rounds: 3, RoundSent: 100, RoundLost: 34, RoundAnswered: 66, RoundTrips: []time.Duration{time.Second, 0}, Causes: causes(10, 0, 90)},
+			"web|ipv6|g|300|100|33.33|0.0µs|1.00s|ICMP error from the path (90), no answer in time (10)"},
+		"total loss has no round trip": {
+			result.Snapshot{Sent: 5, Lost: 5, Rounds: 1, RoundSent: 5, RoundLost: 5, RoundTrips: []time.Duration{0, 0}, Causes: causes(0, 5, 0)},
+			"web|ipv6|g|5|5|100.00|-|-|next hop does not answer ARP/ND (5)"},
+		"nothing sent is no loss": {
+			result.Snapshot{Rounds: 1, NotSent: notSent(result.LinkDown, 7)},
+			"web|ipv6|g|0|0|-|-|-|not sent: link_down (7)"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			table := NewTable(&result.Store{}, []int{95, 50, 95})
+			if diff := cmp.Diff(tt.want, strings.Join(table.row(labels, []int{95, 50}, &tt.s), "|")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func causes(timeout, noNeighbour, icmp uint64) (c [len(result.Snapshot{}.Causes)]uint64) {
+	c[result.Timeout], c[result.NoNeighbour], c[result.ICMPError] = timeout, noNeighbour, icmp
+	return c
+}
+
+func notSent(r result.Reason, n uint64) (all [len(result.Snapshot{}.NotSent)]uint64) {
+	all[r] = n
+	return all
+}
+
+func TestEveryCauseHasText(t *testing.T) {
+	for c := range (result.Snapshot{}).Causes {
+		if causeText[result.Cause(c)] == "" {
+			t.Errorf("cause %d has no text in the table", c)
+		}
+	}
+}
+
+func TestLinesAreSortedAndAligned(t *testing.T) {
+	store := &result.Store{}
+	for _, l := range []result.Labels{
+		{Destination: "zebra", Family: "ipv4", Group: "g"},
+		{Destination: "ant", Family: "ipv6", Group: "g"},
+		{Destination: "ant", Family: "ipv4", Group: "h"},
+		{Destination: "a\x1b[2Jt", Family: "ipv4", Group: "g"},
+	} {
+		store.Add(result.NewSeries(l, []int{50}))
+	}
+	want := []string{
+		"target  family  group  sent  lost  loss %  p50  why",
+		"a?[2Jt  ipv4    g         0     0       -    -  first round under way",
+		"ant     ipv4    h         0     0       -    -  first round under way",
+		"ant     ipv6    g         0     0       -    -  first round under way",
+		"zebra   ipv4    g         0     0       -    -  first round under way",
+	}
+	got := NewTable(store, []int{50}).Lines()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// terminal interprets what Screen writes, so that the tests see what a person
+// sees.
+type terminal struct {
+	lines []string
+	row   int
+}
+
+func (tm *terminal) Write(p []byte) (int, error) {
+	rest := string(p)
+	for rest != "" {
+		var up int
+		switch {
+		case strings.HasPrefix(rest, "\x1b[J"):
+			tm.lines = tm.lines[:tm.row]
+			rest = rest[3:]
+		case strings.HasPrefix(rest, "\x1b["):
+			if _, err := fmt.Sscanf(rest, "\x1b[%dA", &up); err != nil {
+				return 0, err
+			}
+			tm.row -= up
+			rest = rest[strings.IndexByte(rest, 'A')+1:]
+		case rest[0] == '\r':
+			rest = rest[1:]
+		default:
+			line, after, _ := strings.Cut(rest, "\n")
+			tm.lines = append(tm.lines[:tm.row], line)
+			tm.row++
+			rest = after
+		}
+	}
+	return len(p), nil
+}
+
+func TestScreenRedrawsInPlace(t *testing.T) {
+	tm := &terminal{}
+	s := &Screen{out: tm, size: func() (int, int, bool) { return 24, 10, true }}
+	fmt.Fprintln(s, "before")
+	for _, lines := range [][]string{{"old 1", "old 2", "old 3"}, {"head", "twelve chars"}} {
+		if err := s.Draw(lines); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(s, "log %d\n", len(lines))
+	}
+	if diff := cmp.Diff([]string{"before", "log 3", "log 2", "head", "twelve ch…"}, tm.lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestScreenKeepsWithinTheTerminal(t *testing.T) {
+	tm := &terminal{}
+	s := &Screen{out: tm, size: func() (int, int, bool) { return 4, 80, true }}
+	for range 3 {
+		if err := s.Draw([]string{"1", "2", "3", "4", "5"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"1", "2", "… and 3 more lines; a taller terminal shows them"}, tm.lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestScreenElsewhereIsPlainText(t *testing.T) {
+	var b bytes.Buffer
+	s := NewScreen(&b)
+	for _, line := range []string{"one", "two"} {
+		if err := s.Draw([]string{line}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Live() || b.String() != "one\ntwo\n" {
+		t.Errorf("got %q, live %v; want plain lines", b.String(), s.Live())
+	}
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package demo shows what is being measured as a table in a terminal.
+package demo
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+)
+
+// Table renders the published series. One goroutine may use a Table; it reuses
+// its memory from one call to the next.
+type Table struct {
+	store       *result.Store
+	percentiles []int // ascending
+	snapshot    result.Snapshot
+}
+
+// NewTable returns a table of everything in store, with a column for each of
+// the percentiles.
+func NewTable(store *result.Store, percentiles []int) *Table {
+	p := slices.Clone(percentiles)
+	slices.Sort(p)
+	return &Table{store: store, percentiles: slices.Compact(p)}
+}
+
+// leftColumns are set flush left: target, family, group.
+const leftColumns = 3
+
+// Lines returns the table, its heading first: one line per series, ordered by
+// target, family and group. Sent, lost and loss are totals since the start,
+// round trips those of the last whole round.
+func (t *Table) Lines() []string {
+	head := []string{"target", "family", "group", "sent", "lost", "loss %"}
+	for _, p := range t.percentiles {
+		head = append(head, "p"+strconv.Itoa(p))
+	}
+	rows := [][]string{append(head, "why")}
+
+	series := slices.Clone(t.store.Series())
+	slices.SortFunc(series, func(a, b *result.Series) int {
+		return cmp.Or(cmp.Compare(a.Labels.Destination, b.Labels.Destination),
+			cmp.Compare(a.Labels.Family, b.Labels.Family), cmp.Compare(a.Labels.Group, b.Labels.Group))
+	})
+	for _, s := range series {
+		s.Snapshot(&t.snapshot)
+		rows = append(rows, t.row(s.Labels, s.Percentiles, &t.snapshot))
+	}
+	return align(rows)
+}
+
+func (t *Table) row(l result.Labels, percentiles []int, s *result.Snapshot) []string {
+	row := []string{printable(l.Destination), l.Family, printable(l.Group),
+		strconv.FormatUint(s.Sent, 10), strconv.FormatUint(s.Lost, 10), "-"}
+	if s.Sent > 0 {
+		row[5] = strconv.FormatFloat(100*float64(s.Lost)/float64(s.Sent), 'f', 2, 64)
+	}
+	for _, p := range t.percentiles {
+		cell := "-"
+		// A round without an answer publishes 0, which is no round trip.
+		if i := slices.Index(percentiles, p); i >= 0 && i < len(s.RoundTrips) && s.RoundAnswered > 0 {
+			cell = duration(s.RoundTrips[i])
+		}
+		row = append(row, cell)
+	}
+	return append(row, why(s))
+}
+
+var causeText = map[result.Cause]string{
+	result.Timeout:     "no answer in time",
+	result.NoNeighbour: "next hop does not answer ARP/ND",
+	result.ICMPError:   "ICMP error from the path",
+}
+
+// why says what became of the probes that have no round trip, the most
+// frequent reason first.
+func why(s *result.Snapshot) string {
+	type part struct {
+		n    uint64
+		text string
+	}
+	var parts []part
+	for c, n := range s.Causes {
+		if n > 0 {
+			parts = append(parts, part{n, causeText[result.Cause(c)]})
+		}
+	}
+	for r, n := range s.NotSent {
+		if n > 0 {
+			parts = append(parts, part{n, "not sent: " + result.Reason(r).String()})
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.n, a.n) })
+	texts := make([]string, 0, len(parts)+1)
+	for _, p := range parts {
+		texts = append(texts, fmt.Sprintf("%s (%d)", p.text, p.n))
+	}
+	switch {
+	case len(texts) > 0:
+	case s.Rounds == 0:
+		texts = append(texts, "first round under way")
+	case s.Lost == 0:
+		texts = append(texts, "all answered")
+	}
+	return strings.Join(texts, ", ")
+}
+
+func duration(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return strconv.FormatFloat(float64(d)/float64(time.Microsecond), 'f', 1, 64) + "µs"
+	case d < time.Second:
+		return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 2, 64) + "ms"
+	}
+	return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + "s"
+}
+
+// printable keeps a name from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// align pads every column but the last to its widest cell.
+func align(rows [][]string) []string {
+	width := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	lines := make([]string, len(rows))
+	for n, row := range rows {
+		var b strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			switch {
+			case i == len(row)-1:
+				b.WriteString(cell)
+			case i < leftColumns:
+				b.WriteString(cell + pad + "  ")
+			default:
+				b.WriteString(pad + cell + "  ")
+			}
+		}
+		lines[n] = strings.TrimRight(b.String(), " ")
+	}
+	return lines
+}
