@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+// netprobify's families beside the measurements.
+var (
+	netprobifyInfo   = family{"netprobify_info", gauge, "some info regarding netprobify"}
+	threshold        = family{"threshold", gauge, "threshold for alerting systems."}
+	resolutionStatus = family{"app_host_resolution_status", gauge, "hostname resolution status."}
+	resolutionChange = family{"app_host_resolution_change_total", counter, "number of hostname resolution change."}
+	iterationTime    = family{"app_iteration_time_seconds", gauge, "time to finish one round of probing."}
+	processTimedOut  = family{"app_process_timed_out_total", counter, "a process was taking too long and had timed out."}
+	reloadFailed     = family{"app_reload_conf_failed_status", gauge, "failed to load the configuration file."}
+)
+
+// appSeries is how many time series thresholds, resolution and mismatches of t
+// are.
+func appSeries(t *Target) int {
+	n := len(t.Mismatch)
+	if t.ThresholdLoss != nil {
+		n += len(t.Groups)
+	}
+	if t.ThresholdLatency != nil {
+		n += len(t.Groups)
+	}
+	if t.Resolution != ResolutionPending {
+		n += 2
+	}
+	return n
+}
+
+// mismatches renders the further series of one probe type. They are per
+// target, without a group.
+func (p *page) mismatches(f *typeFamilies) {
+	for k, fam := range f.mismatch {
+		p.enc.family(fam)
+		for _, t := range p.targets[:p.app] {
+			if t.Type == f.typ && k < len(t.Mismatch) {
+				p.beginTarget(fam.name, t)
+				p.enc.uint(t.Mismatch[k])
+			}
+		}
+	}
+}
+
+// thresholds renders the configured thresholds, for alert rules to compare
+// with.
+func (p *page) thresholds() {
+	p.enc.family(threshold)
+	for _, t := range p.targets[:p.app] {
+		for _, group := range t.Groups {
+			if t.ThresholdLatency != nil {
+				p.threshold(t, group, "latency", *t.ThresholdLatency)
+			}
+			if t.ThresholdLoss != nil {
+				p.threshold(t, group, "loss", *t.ThresholdLoss)
+			}
+		}
+	}
+}
+
+func (p *page) threshold(t *Target, group, kind string, v float64) {
+	p.beginTarget(threshold.name, t)
+	e := &p.enc
+	e.label("type", kind)
+	e.label("state", stateLabel(t.State))
+	e.label("alert_level", t.AlertLevel)
+	e.label("group", group)
+	e.float(v)
+}
+
+// resolutions renders what became of the targets' names.
+func (p *page) resolutions() {
+	e := &p.enc
+	e.family(resolutionStatus)
+	for _, t := range p.targets[:p.app] {
+		if t.Resolution != ResolutionPending {
+			p.beginTarget(resolutionStatus.name, t)
+			e.uint(flag(t.Resolution == Resolved))
+		}
+	}
+	e.family(resolutionChange)
+	for _, t := range p.targets[:p.app] {
+		if t.Resolution != ResolutionPending {
+			p.beginTarget(resolutionChange.name, t)
+			e.uint(t.ResolutionChanges)
+		}
+	}
+}
+
+// program renders the state of the program itself.
+func (p *page) program(app *App) {
+	e := &p.enc
+	e.family(iterationTime)
+	if ns := app.iteration.Load(); ns > 0 {
+		p.beginProbe(iterationTime.name)
+		e.float(float64(ns-1) / 1e9)
+	}
+	// There are no probing processes that could time out; the series stays for
+	// the alerts that name it.
+	e.family(processTimedOut)
+	p.beginProbe(processTimedOut.name)
+	e.uint(0)
+
+	e.family(reloadFailed)
+	p.beginProbe(reloadFailed.name)
+	e.uint(flag(app.ReloadFailed.Load()))
+}
+
+func (p *page) beginProbe(name string) {
+	p.enc.begin(name)
+	p.enc.label("probe_name", p.probeName)
+}
+
+// beginTarget starts a sample with the three labels of a target.
+func (p *page) beginTarget(name string, t *Target) {
+	p.beginProbe(name)
+	p.enc.label("destination", t.Destination)
+	p.enc.label("address_family", t.Family)
+}
+
+func flag(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
