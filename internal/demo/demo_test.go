@@ -22,11 +22,14 @@ func TestRow(t *testing.T) {
 	}{
 		"before the first round": {result.Snapshot{}, "web|ipv6|g|0|0|-|-|-|first round under way"},
 		"all answered": {
-			result.Snapshot{Sent: 10, Rounds: 1, RoundSent: 10, RoundAnswered: 10, RoundTrips: []time.Duration{2500 * time.Microsecond, 999 * time.Nanosecond}},
+			result.Snapshot{Sent: 10, Rounds: 1, RoundSent: 10, RoundAnswered: 10, Max: 3 * time.Millisecond, RoundTrips: []time.Duration{2500 * time.Microsecond, 999 * time.Nanosecond}},
 			"web|ipv6|g|10|0|0.00|1.0µs|2.50ms|all answered"},
 		"some lost, most frequent cause first": {
-			result.Snapshot{Sent: 300, Lost: 100, Rounds: 3, RoundSent: 100, RoundLost: 34, RoundAnswered: 66, RoundTrips: []time.Duration{time.Second, 0}, Causes: causes(10, 0, 90)},
+			result.Snapshot{Sent: 300, Lost: 100, Rounds: 3, RoundSent: 100, RoundLost: 34, RoundAnswered: 66, Max: time.Second, RoundTrips: []time.Duration{time.Second, 0}, Causes: causes(10, 0, 90)},
 			"web|ipv6|g|300|100|33.33|0.0µs|1.00s|ICMP error from the path (90), no answer in time (10)"},
+		"no sample is believable": {
+			result.Snapshot{Sent: 4, Rounds: 1, RoundSent: 4, RoundAnswered: 4, Marked: 4, RoundTrips: []time.Duration{0, 0}},
+			"web|ipv6|g|4|0|0.00|-|-|all answered, uncertain round trips left out (4)"},
 		"total loss has no round trip": {
 			result.Snapshot{Sent: 5, Lost: 5, Rounds: 1, RoundSent: 5, RoundLost: 5, RoundTrips: []time.Duration{0, 0}, Causes: causes(0, 5, 0)},
 			"web|ipv6|g|5|5|100.00|-|-|next hop does not answer ARP/ND (5)"},

@@ -64,8 +64,8 @@ func (t *Table) row(l result.Labels, percentiles []int, s *result.Snapshot) []st
 	}
 	for _, p := range t.percentiles {
 		cell := "-"
-		// A round without an answer publishes 0, which is no round trip.
-		if i := slices.Index(percentiles, p); i >= 0 && i < len(s.RoundTrips) && s.RoundAnswered > 0 {
+		// A round without a believable sample publishes 0, which is no round trip.
+		if i := slices.Index(percentiles, p); i >= 0 && i < len(s.RoundTrips) && s.Max > 0 {
 			cell = duration(s.RoundTrips[i])
 		}
 		row = append(row, cell)
@@ -79,8 +79,8 @@ var causeText = map[result.Cause]string{
 	result.ICMPError:   "ICMP error from the path",
 }
 
-// why says what became of the probes that have no round trip, the most
-// frequent reason first.
+// why says what became of the probes that have no round trip: of those lost or
+// not sent, the most frequent reason first.
 func why(s *result.Snapshot) string {
 	type part struct {
 		n    uint64
@@ -108,6 +108,9 @@ func why(s *result.Snapshot) string {
 		texts = append(texts, "first round under way")
 	case s.Lost == 0:
 		texts = append(texts, "all answered")
+	}
+	if s.Marked > 0 {
+		texts = append(texts, fmt.Sprintf("uncertain round trips left out (%d)", s.Marked))
 	}
 	return strings.Join(texts, ", ")
 }

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+)
+
+// asProgram makes this test binary behave as the program itself, so that tests
+// can give it signals and another user.
+const asProgram = "TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// result of one command line.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+// call runs one command line in this process.
+func call(t *testing.T, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), args, &stdout, &stderr)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// program returns a command that runs the program in a process of its own.
+func program(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+// asNobody makes cmd run without privileges. The test binary lies in a folder
+// that only its owner can enter, so a copy is run.
+func asNobody(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	dir, err := os.MkdirTemp("", "netprobe-xdp-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	in, err := os.Open(cmd.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(filepath.Join(dir, "netprobe-xdp"), os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Path, cmd.Dir = out.Name(), dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+}
+
+func TestBadUsage(t *testing.T) {
+	tests := []struct {
+		args []string
+		want string // the only line on stderr, after "netprobe-xdp: "
+	}{
+		{nil, "no command given; see netprobe-xdp --help"},
+		{[]string{"versoin"}, `unknown command "versoin", did you mean version?; see netprobe-xdp --help`},
+		{[]string{"frobnicate", "x"}, `unknown command "frobnicate"; see netprobe-xdp --help`},
+		{[]string{"--frob"}, "unknown flag: --frob; see netprobe-xdp --help"},
+		{[]string{"help", "frobnicate"}, `unknown command "frobnicate"; see netprobe-xdp --help`},
+		{[]string{"version", "x"}, `unexpected argument "x"; version takes no argument; see netprobe-xdp version --help`},
+		{[]string{"version", "-o", "xml"}, `invalid argument "xml" for "-o, --output" flag: allowed: text, json; see netprobe-xdp version --help`},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			got := call(t, tt.args...)
+			if want := (outcome{exitcode.Usage, "", "netprobe-xdp: " + tt.want + "\n"}); got != want {
+				t.Errorf("got  %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+// TestHelp: every command explains itself on stdout, and the root names every
+// exit code.
+func TestHelp(t *testing.T) {
+	root := call(t, "--help")
+	for _, want := range []string{"\n  0   ", "\n  1   ", "\n  64  ", "\n  65  ", "\n  66  ", "\n  69  ", "\n  77  ",
+		"CAP_NET_ADMIN", "NETPROBE_GLOBAL__PROMETHEUS_PORT", "PROM_USER", "Examples:"} {
+		if !strings.Contains(root.stdout, want) {
+			t.Errorf("--help lacks %q", want)
+		}
+	}
+	for _, cmd := range newRoot().Commands() {
+		got := call(t, cmd.Name(), "--help")
+		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, "Usage:\n  netprobe-xdp "+cmd.Name()) {
+			t.Errorf("%s --help: code %d, stderr %q, stdout:\n%s", cmd.Name(), got.code, got.stderr, got.stdout)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	text := call(t, "version")
+	if text.code != 0 || !strings.HasPrefix(text.stdout, "netprobe-xdp "+version+" (revision ") || !strings.Contains(text.stdout, runtime.Version()) {
+		t.Errorf("version: %+v", text)
+	}
+	var b buildInfo
+	if err := json.Unmarshal([]byte(call(t, "version", "-o", "json").stdout), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Version != version || b.Go != runtime.Version() || b.Revision == "" {
+		t.Errorf("version -o json: %+v", b)
+	}
+}
+
+// TestUnwritableOutput: what could not be printed is no success.
+func TestUnwritableOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skipf("needs /dev/full: %v", err)
+	}
+	defer full.Close()
+	var stderr bytes.Buffer
+	if code := run(t.Context(), []string{"version"}, full, &stderr); code != exitcode.Runtime || strings.Count(stderr.String(), "\n") != 1 {
+		t.Errorf("code %d, stderr %q", code, stderr.String())
+	}
+}
