@@ -34,7 +34,7 @@ type Flow struct {
 type Shape struct {
 	DSCP         uint8
 	DontFragment bool   // IPv4 only
-	PayloadLen   uint16 // bytes after the L4 header
+	PayloadLen   uint16 // bytes after the L4 header; ICMP and UDP: at least TokenLen
 }
 
 // Secret keys every token. A new one is drawn at every start.
@@ -58,15 +58,20 @@ type Reply struct {
 	Hash uint64 // Secret.Hash of Flow
 	From netip.Addr
 
-	// Number identifies the probe on its flow. TCP: the offset of its sequence
-	// number from Base(Hash), or of that plus payload for a RstAck
-	// or an Error never plus payload. ICMP: the echo sequence number. UDP: the number
-	// given to Build, and Alternate another candidate where IP id and
-	// checksum of a short quotation disagree (equal to Number otherwise).
+	// Number identifies the probe on its flow.
+	//   - TCP: ack - 1 - Base(Hash), which for a SynAck is the offset given to
+	//     Build. For a RstAck it is that offset or, where the peer acknowledged
+	//     the payload too, the offset plus payload. For an Error it is the offset.
+	//   - ICMP: the echo sequence number, the number given to Build modulo ICMPNumbers.
+	//   - UDP: the number given to Build modulo UDPNumbers.
+	//
+	// Alternate equals Number, but for an Error that quotes only the header of a
+	// UDP probe over IPv4, and whose IPv4 id and UDP checksum name different
+	// probes: Number is by the id, Alternate by the checksum.
 	Number    uint32
 	Alternate uint32
 
-	Ack  uint32 // TCP: the acknowledgement number as received, the RST's sequence number
+	Ack  uint32 // SynAck, RstAck: the acknowledgement number as received, the sequence number of our RST
 	TTL  uint8  // TTL or hop limit as received
 	Type uint8  // of an Error
 	Code uint8
