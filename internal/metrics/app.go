@@ -76,7 +76,7 @@ func (p *page) resolutions() {
 	for _, t := range p.targets[:p.app] {
 		if t.Resolution != ResolutionPending {
 			p.beginTarget(resolutionStatus.name, t)
-			e.uint(flag(t.Resolution == Resolved))
+			e.uint(oneIf(t.Resolution == Resolved))
 		}
 	}
 	e.family(resolutionChange)
@@ -104,7 +104,7 @@ func (p *page) program(app *App) {
 
 	e.family(reloadFailed)
 	p.beginProbe(reloadFailed.name)
-	e.uint(flag(app.ReloadFailed.Load()))
+	e.uint(oneIf(app.ReloadFailed.Load()))
 }
 
 func (p *page) beginProbe(name string) {
@@ -119,7 +119,7 @@ func (p *page) beginTarget(name string, t *Target) {
 	p.enc.label("address_family", t.Family)
 }
 
-func flag(b bool) uint64 {
+func oneIf(b bool) uint64 {
 	if b {
 		return 1
 	}

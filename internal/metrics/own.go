@@ -44,13 +44,13 @@ var targetCounters = []struct {
 func ownSeries(snap *result.Snapshot) int {
 	n := 0
 	for i := range targetCounters {
-		n += int(flag(targetCounters[i].value(snap) > 0))
+		n += int(oneIf(targetCounters[i].value(snap) > 0))
 	}
 	for _, v := range snap.NotSent {
-		n += int(flag(v > 0))
+		n += int(oneIf(v > 0))
 	}
 	for _, v := range snap.Causes {
-		n += int(flag(v > 0))
+		n += int(oneIf(v > 0))
 	}
 	return n
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// contract is what dashboards and alert rules written for netprobify rely on,
+// written down by hand: it must not follow the code. app_time_ooo_total and
+// app_target_name_dup_total are not shown yet.
+var contract = []struct{ name, typ, labels, help string }{
+	{"netprobify_info", "gauge", "version,scapy_version", "some info regarding netprobify"},
+	{"tcpsyn_sent_total", "counter", "probe_name,destination,address_family,state,group", "number of sent packets using tcp syn stealth probing."},
+	{"tcpsyn_loss_total", "counter", "probe_name,destination,address_family,state,group", "number of lost packets using tcp syn stealth probing."},
+	{"tcpsyn_loss_ratio", "gauge", "probe_name,destination,address_family,state,group", "loss ratio using tcp syn stealth probing."},
+	{"tcpsyn_round_trip_seconds", "gauge", "probe_name,destination,address_family,state,group,percentile", "percentile latency in seconds using tcp syn stealth probing."},
+	{"tcpsyn_match_ack_fail_count", "gauge", "probe_name,destination,address_family", "fail to match response packet with sent packet using ack."},
+	{"tcpsyn_port_mismatch_count", "gauge", "probe_name,destination,address_family", "port source/destination mismatch."},
+	{"icmp_sent_total", "counter", "probe_name,destination,address_family,state,group", "number of sent packets using ICMP ping probing."},
+	{"icmp_loss_total", "counter", "probe_name,destination,address_family,state,group", "number of lost packets using ICMP ping probing."},
+	{"icmp_loss_ratio", "gauge", "probe_name,destination,address_family,state,group", "loss ratio using ICMP ping probing."},
+	{"icmp_round_trip_seconds", "gauge", "probe_name,destination,address_family,state,group,percentile", "percentile latency in seconds using ICMP ping probing."},
+	{"udp_unreachable_sent_total", "counter", "probe_name,destination,address_family,state,group", "number of sent packets using udp unreachable probing."},
+	{"udp_unreachable_loss_total", "counter", "probe_name,destination,address_family,state,group", "number of lost packets using udp unreachable probing."},
+	{"udp_unreachable_loss_ratio", "gauge", "probe_name,destination,address_family,state,group", "loss ratio using udp unreachable probing."},
+	{"udp_unreachable_round_trip_seconds", "gauge", "probe_name,destination,address_family,state,group,percentile", "percentile latency in seconds using udp unreachable probing."},
+	{"udp_unreachable_port_mismatch_count", "gauge", "probe_name,destination,address_family", "port source/destination mismatch."},
+	{"threshold", "gauge", "probe_name,destination,address_family,type,state,alert_level,group", "threshold for alerting systems."},
+	{"app_host_resolution_status", "gauge", "probe_name,destination,address_family", "hostname resolution status."},
+	{"app_host_resolution_change_total", "counter", "probe_name,destination,address_family", "number of hostname resolution change."},
+	{"app_iteration_time_seconds", "gauge", "probe_name", "time to finish one round of probing."},
+	{"app_process_timed_out_total", "counter", "probe_name", "a process was taking too long and had timed out."},
+	{"app_reload_conf_failed_status", "gauge", "probe_name", "failed to load the configuration file."},
+}
+
+// ownPrefixes are the names that are not netprobify's.
+var ownPrefixes = []string{"netprobe_", "process_"}
+
+func TestContract(t *testing.T) {
+	got := parse(t, get(t, New(sample())))
+	for _, c := range contract {
+		f := got[c.name]
+		if f == nil {
+			t.Errorf("%s is missing", c.name)
+			continue
+		}
+		if f.typ != c.typ || f.help != c.help {
+			t.Errorf("%s: TYPE %q HELP %q, want %q %q", c.name, f.typ, f.help, c.typ, c.help)
+		}
+		if l := strings.Join(f.labels, ","); l != c.labels {
+			t.Errorf("%s: labels %q, want %q", c.name, l, c.labels)
+		}
+	}
+	for name, f := range got {
+		if f.help == "" || f.typ != "counter" && f.typ != "gauge" {
+			t.Errorf("%s: HELP %q TYPE %q", name, f.help, f.typ)
+		}
+		known := slices.ContainsFunc(contract, func(c struct{ name, typ, labels, help string }) bool { return c.name == name })
+		own := slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+		if known == own {
+			t.Errorf("%s: neither netprobify's nor ours", name)
+		}
+		if name != targetInfo.name && slices.ContainsFunc(f.labels, func(l string) bool { return l == "address" || l == "port" }) {
+			t.Errorf("%s: an address or port is a label", name)
+		}
+	}
+}
+
+// The values that netprobify would show for the same rounds.
+func TestValues(t *testing.T) {
+	got := parse(t, get(t, New(sample())))
+	web := five("web.example", "ipv4", "in production", "transit1")
+	want(t, got, "tcpsyn_sent_total", web, "6")
+	want(t, got, "tcpsyn_loss_total", web, "1")
+	want(t, got, "tcpsyn_loss_ratio", web, "0")
+	want(t, got, "tcpsyn_round_trip_seconds", with(web, "percentile", "95"), "0.00025")
+	want(t, got, "tcpsyn_round_trip_seconds", with(web, "percentile", "50"), "0.00025")
+	want(t, got, "netprobe_duplicates_total", web, "1")
+	want(t, got, "netprobe_late_total", web, "1")
+	want(t, got, "netprobe_icmp_errors_total", web, "1")
+	want(t, got, "netprobe_lost_total", with(web, "cause", "timeout"), "1")
+
+	dark := five("dark", "ipv6", "None", "standard") // total loss, state unset
+	want(t, got, "tcpsyn_sent_total", dark, "4")
+	want(t, got, "tcpsyn_loss_ratio", dark, "1")
+	want(t, got, "tcpsyn_round_trip_seconds", with(dark, "percentile", "95"), "0")
+	want(t, got, "netprobe_duplicates_total", dark, "") // ours only once non-zero
+
+	gateway := five("gateway", "ipv4", "validation", "standard")
+	want(t, got, "icmp_loss_ratio", gateway, "0.3333333333333333")
+	want(t, got, "icmp_round_trip_seconds", with(gateway, "percentile", "95"), "7e-05")
+	want(t, got, "netprobe_samples_marked_total", gateway, "1")
+	want(t, got, "netprobe_lost_total", with(gateway, "cause", "no_neighbour"), "1")
+	want(t, got, "netprobe_not_sent_total", with(gateway, "reason", "ring_full"), "1")
+
+	target := `{probe_name="probe1",destination="web.example",address_family="ipv4"`
+	want(t, got, "tcpsyn_match_ack_fail_count", target+`}`, "3")
+	want(t, got, "tcpsyn_port_mismatch_count", target+`}`, "0")
+	want(t, got, "app_host_resolution_status", target+`}`, "1")
+	want(t, got, "app_host_resolution_change_total", target+`}`, "2")
+	want(t, got, "threshold", target+`,type="loss",state="in production",alert_level="paging",group="standard"}`, "10")
+	want(t, got, "threshold", target+`,type="latency",state="in production",alert_level="paging",group="transit1"}`, "0.2")
+	want(t, got, "netprobe_target_info", target+`,type="TCPsyn",address="192.0.2.1",port="443"}`, "1")
+	want(t, got, "app_iteration_time_seconds", `{probe_name="probe1"}`, "1.5")
+	want(t, got, "app_process_timed_out_total", `{probe_name="probe1"}`, "0")
+	want(t, got, "app_reload_conf_failed_status", `{probe_name="probe1"}`, "0")
+	want(t, got, "netprobe_steered_total", `{interface="veth0",queue="0"}`, "9")
+	want(t, got, "netprobe_ring_dropped_total", `{interface="veth0",queue="1",ring="rx"}`, "2")
+	want(t, got, "netprobe_schedule_lag_seconds", `{interface="veth0"}`, "1.5e-06")
+	want(t, got, "netprobe_passed_by_reason_total", `{interface="veth0",reason="bare_rst"}`, "4")
+	want(t, got, "netprobe_series_dropped", "", "0")
+}
