@@ -28,6 +28,10 @@ type Config struct {
 	// and no longer needed, payloads raised to hold the token.
 	Notices []string
 
+	// Warnings are things that are probably not meant, though they can be
+	// carried out: said once in the log at WARN, and by check.
+	Warnings []Fault
+
 	positions positions
 }
 

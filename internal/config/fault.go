@@ -4,7 +4,10 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Fault is one thing wrong with a configuration, said on one line.
@@ -16,16 +19,16 @@ type Fault struct {
 	Allowed string // what is allowed, and what to do
 }
 
-// String returns `file:line: key: read; allowed`.
+// String returns `file:line: key: read; allowed`, always one line.
 func (f Fault) String() string {
 	var b strings.Builder
-	b.WriteString(f.File)
+	b.WriteString(oneLine(f.File))
 	if f.Line > 0 {
 		fmt.Fprintf(&b, ":%d", f.Line)
 	}
 	b.WriteString(": ")
 	if f.Key != "" {
-		b.WriteString(f.Key + ": ")
+		b.WriteString(oneLine(f.Key) + ": ")
 	}
 	b.WriteString(f.Read)
 	if f.Allowed != "" {
@@ -46,6 +49,37 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// maxShown is how many characters of a value a fault repeats.
+const maxShown = 60
+
+// oneLine quotes text that would break a line or a terminal.
+func oneLine(s string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// shorten cuts text after n characters.
+func shorten(s string, n int) string {
+	for i := range s {
+		if n == 0 {
+			return s[:i] + "…"
+		}
+		n--
+	}
+	return s
+}
+
+// joinPath writes a path as a person reads it.
+func joinPath(path []string) string {
+	short := make([]string, len(path))
+	for i, p := range path {
+		short[i] = shorten(p, 2*maxShown)
+	}
+	return strings.Join(short, ".")
+}
+
 // positions remembers where each key was read; the key is its path joined by
 // NUL, since target names contain dots.
 type positions map[string]position
@@ -53,6 +87,7 @@ type positions map[string]position
 type position struct {
 	file string
 	line int
+	key  string // the variable or flag that set it; "" in a file
 }
 
 func posKey(path []string) string { return strings.Join(path, "\x00") }
@@ -61,10 +96,16 @@ func posKey(path []string) string { return strings.Join(path, "\x00") }
 // nearest parent that was read: cfg.Fault("read 70000", "allowed: 1 to
 // 65535", "targets", name, "dst_port").
 func (c *Config) Fault(read, allowed string, path ...string) Fault {
-	f := Fault{File: c.File, Key: strings.Join(path, "."), Read: read, Allowed: allowed}
+	f := Fault{File: c.File, Key: joinPath(path), Read: read, Allowed: allowed}
+	if f.File == "" {
+		f.File = "built-in configuration"
+	}
 	for n := len(path); n > 0; n-- {
 		if p, ok := c.positions[posKey(path[:n])]; ok {
 			f.File, f.Line = p.file, p.line
+			if p.key != "" {
+				f.Key = p.key
+			}
 			break
 		}
 	}

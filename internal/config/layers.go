@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+)
+
+// What a fault has for a file when there is none.
+const (
+	fromEnvironment = "environment"
+	fromFlags       = "flags"
+)
+
+// envPrefix begins every variable that is ours.
+const envPrefix = "NETPROBE_"
+
+// flagKeys are the flags that set a key.
+var flagKeys = map[string]string{"xdp-mode": "engine.xdp_mode", "bind": "engine.bind"}
+
+// finish lays the environment and the flags over what the files say, and
+// returns the whole configuration or everything that is wrong.
+func (d *decoder) finish() (*Config, error) {
+	k, err := d.layers()
+	if err != nil {
+		return nil, err
+	}
+	d.required(k)
+	if len(d.faults) > 0 {
+		return nil, d.failed()
+	}
+	d.fill(k)
+	for i := range d.drafts {
+		t := &d.drafts[i]
+		if !t.ownDNS {
+			t.DNSUpdateInterval = d.cfg.Global.DNSUpdateInterval
+		}
+		d.cfg.Targets = append(d.cfg.Targets, t.Target)
+	}
+	d.unusedNotice(k)
+	d.payloadNotice()
+	d.inOrder(d.cfg.Warnings)
+	return d.cfg, nil
+}
+
+// layers merges defaults, files, environment and flags, in this order.
+func (d *decoder) layers() (*koanf.Koanf, error) {
+	absent := map[string]any{}
+	for _, s := range sections {
+		for _, f := range s.fields {
+			if f.required == "" && !f.unused {
+				absent[s.name+"."+f.name] = f.absent
+			}
+		}
+	}
+	k := koanf.New(".")
+	for _, p := range []koanf.Provider{
+		confmap.Provider(absent, "."),
+		confmap.Provider(d.values, "."),
+		env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: d.variable, EnvironFunc: func() []string { return slices.Sorted(slices.Values(d.opts.Env)) }}),
+	} {
+		if err := k.Load(p, nil); err != nil {
+			return nil, err
+		}
+	}
+	if d.opts.Flags == nil {
+		return k, nil
+	}
+	return k, k.Load(posflag.ProviderWithFlag(d.opts.Flags, ".", k, d.flag), nil)
+}
+
+// variable reads one variable of the environment. The empty key tells koanf to
+// leave it out.
+func (d *decoder) variable(name, text string) (string, any) {
+	s, f := fieldOfVariable(name)
+	if f == nil {
+		d.faults = append(d.faults, Fault{File: fromEnvironment, Key: shorten(name, 2*maxShown), Read: "not a variable that is known",
+			Allowed: "allowed: NETPROBE_SECTION__KEY for the sections global, engine, safety and metrics, such as NETPROBE_GLOBAL__PROMETHEUS_PORT; unset it"})
+		return "", nil
+	}
+	return d.outside(s.name, f, fromEnvironment, name, text)
+}
+
+func fieldOfVariable(name string) (*section, *field) {
+	for i := range sections {
+		s := &sections[i]
+		for j := range s.fields {
+			if name == envPrefix+strings.ToUpper(s.name+"__"+s.fields[j].name) {
+				return s, &s.fields[j]
+			}
+		}
+	}
+	return nil, nil
+}
+
+// flag reads one flag.
+func (d *decoder) flag(f *pflag.Flag) (string, any) {
+	path, ok := flagKeys[f.Name]
+	if !ok || !f.Changed {
+		return "", nil
+	}
+	name, key, _ := strings.Cut(path, ".")
+	s, _ := sectionNamed(name)
+	field, _ := s.field(key)
+	return d.outside(name, field, fromFlags, "--"+f.Name, f.Value.String())
+}
+
+// outside reads a value from outside of the files by the same rules, as if it
+// were YAML; text needs no quotes there.
+func (d *decoder) outside(section string, f *field, from, name, text string) (string, any) {
+	path := []string{section, f.name}
+	d.cfg.positions[posKey(path)] = position{file: from, key: name}
+	scalar := func(s string) *yaml.Node {
+		n := &yaml.Node{Kind: yaml.ScalarNode, Value: strings.TrimSpace(s)}
+		if f.text || n.Value == "" {
+			n.Style = yaml.DoubleQuotedStyle
+		}
+		return n
+	}
+	n := scalar(text)
+	if f.list {
+		n = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		if text != "" {
+			for item := range strings.SplitSeq(text, ",") {
+				n.Content = append(n.Content, scalar(item))
+			}
+		}
+	}
+	got, ok := f.read(value{d: d, file: from, path: path, node: n})
+	if !ok {
+		return "", nil
+	}
+	return section + "." + f.name, got
+}
+
+// required records the keys that nothing set.
+func (d *decoder) required(k *koanf.Koanf) {
+	if _, there := d.cfg.positions[posKey([]string{"global"})]; !there && !k.Exists("global.probe_name") {
+		d.faults = append(d.faults, d.cfg.Fault("missing", "required: a map with "+strings.Join(requiredKeys("global"), ", "), "global"))
+		return
+	}
+	faulty := map[string]bool{}
+	for _, f := range d.faults {
+		faulty[f.Key] = true
+	}
+	for _, s := range sections {
+		for _, f := range s.fields {
+			key := s.name + "." + f.name
+			if f.required == "" || k.Exists(key) || faulty[key] || faulty[s.name] {
+				continue
+			}
+			if fault := d.cfg.Fault("missing", "required: "+f.required, s.name, f.name); !faulty[fault.Key] {
+				d.faults = append(d.faults, fault)
+			}
+		}
+	}
+}
+
+func requiredKeys(section string) []string {
+	s, _ := sectionNamed(section)
+	var names []string
+	for _, f := range s.fields {
+		if f.required != "" {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// fill copies the merged settings into the Config. Every value was checked when
+// it was read.
+func (d *decoder) fill(k *koanf.Koanf) {
+	d.cfg.Global = Global{
+		ProbeName:                 k.String("global.probe_name"),
+		Interval:                  get[time.Duration](k, "global.interval"),
+		IntervalPackets:           get[time.Duration](k, "global.interval_packets"),
+		LoggingLevel:              k.String("global.logging_level"),
+		PrometheusAddress:         k.String("global.prometheus_address"),
+		PrometheusPort:            k.Int("global.prometheus_port"),
+		DNSUpdateInterval:         get[time.Duration](k, "global.dns_update_interval"),
+		ReloadConfInterval:        get[time.Duration](k, "global.reload_conf_interval"),
+		Percentiles:               get[[]int](k, "global.percentile"),
+		DisableDynamicInventories: get[[]string](k, "global.disable_dynamic_inventories"),
+	}
+	d.cfg.Engine = Engine{
+		Pacing:  k.String("engine.pacing"),
+		Tick:    get[time.Duration](k, "engine.tick"),
+		XDPMode: k.String("engine.xdp_mode"),
+		Bind:    k.String("engine.bind"),
+	}
+	d.cfg.Safety = Safety{
+		MaxPPS:        k.Int("safety.max_pps"),
+		MaxPrefixPPS:  k.Int("safety.max_prefix_pps"),
+		ForeignSource: k.Bool("safety.foreign_source"),
+	}
+	for _, s := range get[[]string](k, "safety.allow_ranges") {
+		d.cfg.Safety.AllowRanges = append(d.cfg.Safety.AllowRanges, netip.MustParsePrefix(s))
+	}
+	d.cfg.Metrics = Metrics{MaxSeries: k.Int("metrics.max_series")}
+}
+
+func get[T any](k *koanf.Koanf, key string) T {
+	v, _ := k.Get(key).(T)
+	return v
+}
+
+// unusedNotice says once which keys are accepted and no longer needed.
+func (d *decoder) unusedNotice(k *koanf.Koanf) {
+	var names []string
+	for _, s := range sections {
+		for _, f := range s.fields {
+			if f.unused && k.Exists(s.name+"."+f.name) {
+				names = append(names, s.name+"."+f.name)
+			}
+		}
+	}
+	if len(names) > 0 {
+		d.cfg.Notices = append(d.cfg.Notices, "accepted and no longer needed: "+strings.Join(names, ", "))
+	}
+}

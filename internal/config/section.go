@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// section is a map of settings that may come from a file, the environment or
+// flags.
+type section struct {
+	name   string
+	ours   bool // not one of netprobify's: may be in the settings file
+	fields []field
+}
+
+// field is one key of a section. The values that read returns are of kinds that
+// koanf copies faithfully: basic types and slices of them.
+type field struct {
+	name     string
+	read     func(value) (any, bool)
+	required string // what is allowed, when the key must be there
+	absent   any    // the value without the key
+	list     bool   // the environment separates items by commas
+	text     bool   // the environment's value is text even where it looks like a number
+	unused   bool   // accepted, and no longer needed
+}
+
+// sections are all sections but groups and targets.
+var sections = []section{
+	{name: "global", fields: []field{
+		{name: "probe_name", text: true, required: nameAllowed, read: as(value.label)},
+		{name: "interval", required: "a whole number of seconds", read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(1) })},
+		{name: "interval_packets", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.seconds(maxInterval, false) })},
+		{name: "nb_proc", unused: true, read: as(func(v value) (int, bool) { return v.integer(math.MinInt, math.MaxInt) })},
+		{name: "verbose", unused: true, read: as(func(v value) (int, bool) { return v.integer(0, 1) })},
+		{name: "logging_level", text: true, required: "CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET", read: as(func(v value) (string, bool) {
+			return v.oneOf("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
+		})},
+		{name: "prometheus_port", required: "a whole number, 1 to 65535", read: as(func(v value) (int, bool) { return v.integer(1, math.MaxUint16) })},
+		{name: "prometheus_address", text: true, absent: "0.0.0.0", read: as(value.listenAddress)},
+		{name: "dns_update_interval", required: "a whole number of seconds; 0 resolves names once", read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(0) })},
+		{name: "reload_conf_interval", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(0) })},
+		{name: "l3_raw_socket", unused: true, read: as(value.boolean)},
+		{name: "timeout", unused: true, read: as(func(v value) (float64, bool) { return v.number(math.Inf(-1), math.Inf(1), false) })},
+		{name: "percentile", list: true, absent: []int{95, 50}, read: as(value.percentiles)},
+		{name: "disable_dynamic_inventories", list: true, text: true, absent: []string(nil), read: as(func(v value) ([]string, bool) {
+			return list(v, "names", func(it value) (string, bool) { return it.text("the name of an inventory") })
+		})},
+	}},
+	{name: "engine", ours: true, fields: []field{
+		{name: "pacing", text: true, absent: "spread", read: as(func(v value) (string, bool) { return v.oneOf("spread", "burst") })},
+		{name: "tick", absent: time.Millisecond, read: as(func(v value) (time.Duration, bool) { return v.span(100*time.Microsecond, 10*time.Millisecond) })},
+		{name: "xdp_mode", text: true, absent: "auto", read: as(func(v value) (string, bool) { return v.oneOf("auto", "native", "generic") })},
+		{name: "bind", text: true, absent: "copy", read: as(func(v value) (string, bool) { return v.oneOf("copy", "zerocopy", "auto") })},
+	}},
+	{name: "safety", ours: true, fields: []field{
+		{name: "max_pps", absent: 20_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
+		{name: "max_prefix_pps", absent: 2_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
+		{name: "allow_ranges", list: true, text: true, absent: []string(nil), read: as(value.ranges)},
+		{name: "foreign_source", absent: false, read: as(value.boolean)},
+	}},
+	{name: "metrics", ours: true, fields: []field{
+		{name: "max_series", absent: 200_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
+	}},
+}
+
+// as hides the type that a reader returns.
+func as[T any](read func(value) (T, bool)) func(value) (any, bool) {
+	return func(v value) (any, bool) {
+		t, ok := read(v)
+		return t, ok
+	}
+}
+
+func (s *section) field(name string) (*field, bool) {
+	i := slices.IndexFunc(s.fields, func(f field) bool { return f.name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return &s.fields[i], true
+}
+
+func (s *section) names() []string {
+	all := make([]string, len(s.fields))
+	for i, f := range s.fields {
+		all[i] = f.name
+	}
+	return all
+}
+
+func sectionNamed(name string) (*section, bool) {
+	i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return &sections[i], true
+}
+
+func (v value) listenAddress() (string, bool) {
+	const allowed = "an IP address or a host name of this machine"
+	s, ok := v.text(allowed)
+	if !ok {
+		return "", false
+	}
+	if _, err := netip.ParseAddr(s); err != nil && !validHostName(s) {
+		v.wrong(allowed)
+		return "", false
+	}
+	return s, true
+}
+
+func (v value) percentiles() ([]int, bool) {
+	all, ok := list(v, "whole numbers, 1 to 100", func(it value) (int, bool) { return it.integer(1, 100) })
+	// A percentile given twice would be one series exposed twice.
+	var once []int
+	for _, p := range all {
+		if !slices.Contains(once, p) {
+			once = append(once, p)
+		}
+	}
+	return once, ok
+}
+
+// ranges returns prefixes in canonical text; an address is its own prefix.
+func (v value) ranges() ([]string, bool) {
+	const allowed = "a prefix without host bits such as 127.0.0.0/8, or an address"
+	return list(v, "prefixes or addresses", func(it value) (string, bool) {
+		s, ok := it.text(allowed)
+		if !ok {
+			return "", false
+		}
+		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+			return netip.PrefixFrom(a, a.BitLen()).String(), true
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil || p != p.Masked() {
+			it.wrong(allowed)
+			return "", false
+		}
+		return p.String(), true
+	})
+}

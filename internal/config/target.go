@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"math"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
+)
+
+// targetDraft is a target being read, with what is needed until its groups and
+// defaults are known.
+type targetDraft struct {
+	Target
+	at          value
+	kind        *probe.Type // nil when unknown
+	auto        bool
+	registerTo  []value // names of groups
+	excludeFrom []value
+	unsure      bool // a fault hides which groups are meant
+	ownDNS      bool // has its own dns_update_interval
+}
+
+var targetKeys = []key[targetDraft]{
+	{name: "description", read: func(t *targetDraft, v value) { keep(&t.Description)(v.text("text")) }},
+	{name: "type", read: func(t *targetDraft, v value) {
+		if name, ok := v.oneOf(typeNames()...); ok {
+			t.Type = name
+			t.kind, _ = probe.Lookup(name)
+		}
+	}},
+	{name: "destination", read: func(t *targetDraft, v value) { keep(&t.Destination)(v.text(destinationAllowed)) }},
+	{name: "address_family", read: func(t *targetDraft, v value) { keep(&t.Family)(v.oneOf("ipv4", "ipv6")) }},
+	{name: "dont_fragment", read: func(t *targetDraft, v value) { keep(&t.DontFragment)(v.boolean()) }},
+	{name: "is_subnet", read: func(t *targetDraft, v value) { keep(&t.IsSubnet)(v.boolean()) }},
+	{name: "dst_port", read: func(t *targetDraft, v value) { v.port(&t.DstPort) }},
+	{name: "nb_packets", read: func(t *targetDraft, v value) { keep(&t.NbPackets)(v.integer(1, maxCount)) }},
+	{name: "ip_payload_size", read: func(t *targetDraft, v value) { keep(&t.IPPayloadSize)(v.integer(0, maxIPPayload)) }},
+	{name: "threshold", read: func(t *targetDraft, v value) {
+		if there := readMap(v, t, thresholdKeys); there != nil && len(v.node.Content) == 0 {
+			v.wrong("latency, loss or both")
+		}
+	}, strict: true},
+	{name: "alert_level", read: func(t *targetDraft, v value) {
+		keep(&t.AlertLevel)(v.oneOf("paging", "paging_validation", "sandbox", "no_alert"))
+	}},
+	{name: "state", read: func(t *targetDraft, v value) { keep(&t.State)(v.oneOf("in production", "validation")) }},
+	{name: "timeout", read: func(t *targetDraft, v value) { keep(&t.Timeout)(v.seconds(maxTimeout, true)) }},
+	{name: "dns_update_interval", read: func(t *targetDraft, v value) { t.DNSUpdateInterval, t.ownDNS = v.wholeSeconds(0) }},
+	{name: "auto_register_to_groups", read: func(t *targetDraft, v value) {
+		var ok bool
+		t.auto, ok = v.boolean()
+		t.unsure = t.unsure || !ok
+	}},
+	{name: "explicit_groups", read: func(t *targetDraft, v value) { readMap(v, t, explicitKeys) }},
+}
+
+var thresholdKeys = []key[targetDraft]{
+	{name: "latency", read: func(t *targetDraft, v value) { t.ThresholdLatency = v.threshold() }},
+	{name: "loss", read: func(t *targetDraft, v value) { t.ThresholdLoss = v.threshold() }},
+}
+
+var explicitKeys = []key[targetDraft]{
+	{name: "register_to", read: func(t *targetDraft, v value) { t.registerTo = t.groupNames(v) }},
+	{name: "exclude_from", read: func(t *targetDraft, v value) { t.excludeFrom = t.groupNames(v) }},
+}
+
+func typeNames() []string {
+	var names []string
+	for _, t := range probe.Types() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// threshold reads a threshold; an alert rule compares, so any number will do.
+func (v value) threshold() *float64 {
+	f, ok := v.number(math.Inf(-1), math.Inf(1), false)
+	if !ok {
+		return nil
+	}
+	return &f
+}
+
+func (t *targetDraft) groupNames(v value) []value {
+	items, ok := v.items("a list of names of groups")
+	t.unsure = t.unsure || !ok
+	var names []value
+	for _, it := range items {
+		if _, ok := it.label(); ok {
+			names = append(names, it)
+		} else {
+			t.unsure = true
+		}
+	}
+	return names
+}
+
+// targets reads the section targets. Groups are joined later, when all are
+// known.
+func (d *decoder) targets(v value) {
+	const allowed = "a map with at least one target; remove the key when there is none"
+	entries, ok := v.entries(allowed)
+	if !ok {
+		return
+	}
+	if len(entries) == 0 {
+		v.wrong(allowed)
+	}
+	d.drafts = make([]targetDraft, 0, len(entries))
+	for _, e := range entries {
+		if !e.checkName() {
+			continue
+		}
+		d.drafts = append(d.drafts, targetDraft{at: e, auto: true, Target: Target{
+			Name: e.name(), Description: e.name(), DontFragment: true, NbPackets: 1,
+			AlertLevel: "no_alert", State: "None", Timeout: defaultTimeout,
+		}})
+		readTarget(&d.drafts[len(d.drafts)-1])
+	}
+}
+
+// readTarget reads one target and checks its keys against one another.
+func readTarget(t *targetDraft) {
+	v := t.at
+	there := readMap(v, t, targetKeys)
+	if there == nil {
+		return
+	}
+	if _, ok := there["type"]; !ok {
+		v.missing("type", strings.Join(typeNames(), ", "))
+	}
+	if dst, ok := there["destination"]; !ok {
+		v.missing("destination", destinationAllowed)
+	} else if dst.node.Kind == yaml.ScalarNode && classify(dst.node) == kindText {
+		checkDestination(t, dst, there["address_family"])
+	}
+	if _, ok := there["dst_port"]; !ok && t.kind != nil && t.kind.NeedsPort {
+		v.missing("dst_port", "the port to probe, 1 to 65535; "+t.Type+" needs one")
+	}
+}
