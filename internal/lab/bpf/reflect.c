@@ -115,12 +115,13 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-// What is known of a frame once its addresses are ours.
+// What is known of a frame once its addresses are ours. The family is not in
+// it: functions get it as the constant v6, so that each is compiled per family
+// and the verifier knows the sizes.
 struct frame {
 	struct ethhdr eth;
 	struct in6_addr src, dst; // IPv4 in the first four bytes
 	__u32 ip_len;             // length of the IP packet, header included
-	__u8 v6;
 	__u8 proto;
 };
 
@@ -193,14 +194,11 @@ static __always_inline __u64 sum_to_end(const void *p, const void *end, __u32 ma
 	return sum;
 }
 
-static __always_inline __u64 sum_addrs(const struct frame *f)
+static __always_inline __u64 sum_addrs(const struct frame *f, int v6)
 {
 	__u64 sum = 0;
-	int words = f->v6 ? 4 : 1;
 
-	for (int i = 0; i < 4; i++) {
-		if (i >= words)
-			break;
+	for (int i = 0; i < (v6 ? 4 : 1); i++) {
 		sum += f->src.in6_u.u6_addr32[i];
 		sum += f->dst.in6_u.u6_addr32[i];
 	}
@@ -209,14 +207,14 @@ static __always_inline __u64 sum_addrs(const struct frame *f)
 
 // write_headers writes the Ethernet and IP header of the answer to f, whose
 // L4 part is len bytes. The frame must hold them.
-static __always_inline void write_headers(void *data, const struct frame *f, __u8 proto, __u16 len)
+static __always_inline void write_headers(void *data, const struct frame *f, int v6, __u8 proto, __u16 len)
 {
 	struct ethhdr *eth = data;
 
 	__builtin_memcpy(eth->h_dest, f->eth.h_source, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, f->eth.h_dest, ETH_ALEN);
 	eth->h_proto = f->eth.h_proto;
-	if (f->v6) {
+	if (v6) {
 		struct ipv6hdr *ip6 = data + sizeof(*eth);
 
 		*(__be32 *)ip6 = bpf_htonl(6u << 28);
@@ -245,17 +243,18 @@ static __always_inline void write_headers(void *data, const struct frame *f, __u
 }
 
 // An echo reply is the request with another type and the addresses swapped.
-static __always_inline int answer_echo(struct xdp_md *ctx, const struct frame *f, const struct settings *set)
+static __always_inline int answer_echo(struct xdp_md *ctx, const struct frame *f, int v6,
+				       const struct settings *set)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 ip_size = f->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	__u32 ip_size = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	struct icmphdr *icmp = data + sizeof(struct ethhdr) + ip_size;
 	__u64 sum;
 
 	if ((void *)(icmp + 1) > end)
 		return finish(IGNORED);
-	if (icmp->type != (f->v6 ? ICMP6_ECHO : ICMP4_ECHO) || icmp->code != 0) {
-		if (!f->v6)
+	if (icmp->type != (v6 ? ICMP6_ECHO : ICMP4_ECHO) || icmp->code != 0) {
+		if (!v6)
 			return finish(IGNORED);
 		return XDP_PASS; // neighbour discovery is the host's
 	}
@@ -264,22 +263,23 @@ static __always_inline int answer_echo(struct xdp_md *ctx, const struct frame *f
 	// RFC 1624: the sum changes by the type's difference, which is in the
 	// high byte: 8 becomes 0, 128 becomes 129.
 	sum = (__u16)~icmp->checksum;
-	sum += f->v6 ? bpf_htons(0x0100) : (__u16)~bpf_htons(0x0800);
-	icmp->type = f->v6 ? ICMP6_REPLY : ICMP4_REPLY;
+	sum += v6 ? bpf_htons(0x0100) : (__u16)~bpf_htons(0x0800);
+	icmp->type = v6 ? ICMP6_REPLY : ICMP4_REPLY;
 	icmp->checksum = fold(sum);
-	if (f->v6)
-		write_headers(data, f, IPPROTO_ICMPV6, f->ip_len - sizeof(struct ipv6hdr));
+	if (v6)
+		write_headers(data, f, v6, IPPROTO_ICMPV6, f->ip_len - sizeof(struct ipv6hdr));
 	else
-		write_headers(data, f, IPPROTO_ICMP, f->ip_len - sizeof(struct iphdr));
+		write_headers(data, f, v6, IPPROTO_ICMP, f->ip_len - sizeof(struct iphdr));
 	return send(set, ECHOED);
 }
 
-static __always_inline int answer_tcp(struct xdp_md *ctx, const struct frame *f, const struct settings *set)
+static __always_inline int answer_tcp(struct xdp_md *ctx, const struct frame *f, int v6,
+				       const struct settings *set)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 ip_size = f->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	__u32 ip_size = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	struct tcphdr *tcp = data + sizeof(struct ethhdr) + ip_size;
-	__u32 seq, ack, answer, header, frame_len;
+	__u32 seq, ack, how, header, frame_len;
 	__u16 sport, dport;
 	__u64 sum;
 
@@ -299,11 +299,11 @@ static __always_inline int answer_tcp(struct xdp_md *ctx, const struct frame *f,
 	if (bpf_map_lookup_elem(&closed_ports, &dport)) {
 		// A closed port acknowledges the payload as well (RFC 9293
 		// section 3.10.7.1); a listener leaves it.
-		answer = RST_ACKED;
+		how = RST_ACKED;
 		ack += f->ip_len - ip_size - header;
 		seq = 0;
 	} else {
-		answer = SYN_ACKED;
+		how = SYN_ACKED;
 		seq = bpf_get_prandom_u32();
 	}
 
@@ -315,7 +315,7 @@ static __always_inline int answer_tcp(struct xdp_md *ctx, const struct frame *f,
 	tcp = data + sizeof(struct ethhdr) + ip_size;
 	if ((void *)(tcp + 1) > end)
 		return finish(FAILED);
-	write_headers(data, f, IPPROTO_TCP, sizeof(*tcp));
+	write_headers(data, f, v6, IPPROTO_TCP, sizeof(*tcp));
 	__builtin_memset(tcp, 0, sizeof(*tcp));
 	tcp->source = dport;
 	tcp->dest = sport;
@@ -323,25 +323,26 @@ static __always_inline int answer_tcp(struct xdp_md *ctx, const struct frame *f,
 	tcp->ack_seq = bpf_htonl(ack);
 	tcp->doff = sizeof(*tcp) / 4;
 	tcp->ack = 1;
-	if (answer == RST_ACKED) {
+	if (how == RST_ACKED) {
 		tcp->rst = 1;
 	} else {
 		tcp->syn = 1;
 		tcp->window = bpf_htons(65535);
 	}
-	sum = sum_addrs(f) + bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*tcp));
+	sum = sum_addrs(f, v6) + bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*tcp));
 	for (int i = 0; i < 10; i++)
 		sum += ((__u16 *)tcp)[i];
 	tcp->check = fold(sum);
-	return send(set, answer);
+	return send(set, how);
 }
 
 // A port-unreachable error quotes what arrived, IP header first, behind new
 // headers in front of it.
-static __always_inline int answer_udp(struct xdp_md *ctx, const struct frame *f, const struct settings *set)
+static __always_inline int answer_udp(struct xdp_md *ctx, const struct frame *f, int v6,
+				       const struct settings *set)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 ip_size = f->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	__u32 ip_size = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	__u32 grow = ip_size + sizeof(struct icmphdr);
 	__u32 quote = f->ip_len;
 	struct icmphdr *icmp;
@@ -352,8 +353,8 @@ static __always_inline int answer_udp(struct xdp_md *ctx, const struct frame *f,
 	if (dropped(set))
 		return finish(DROPPED);
 
-	if (quote > (f->v6 ? QUOTE6_MAX : QUOTE4_MAX))
-		quote = f->v6 ? QUOTE6_MAX : QUOTE4_MAX;
+	if (quote > (v6 ? QUOTE6_MAX : QUOTE4_MAX))
+		quote = v6 ? QUOTE6_MAX : QUOTE4_MAX;
 	if (set->quote && quote > ip_size + set->quote)
 		quote = ip_size + set->quote;
 	if (bpf_xdp_adjust_tail(ctx, (int)(sizeof(struct ethhdr) + quote) - (int)(end - data)) ||
@@ -365,20 +366,32 @@ static __always_inline int answer_udp(struct xdp_md *ctx, const struct frame *f,
 	if ((void *)(icmp + 1) > end)
 		return finish(FAILED);
 	__builtin_memset(icmp, 0, sizeof(*icmp));
-	if (f->v6) {
-		write_headers(data, f, IPPROTO_ICMPV6, sizeof(*icmp) + quote);
+	if (v6) {
+		write_headers(data, f, v6, IPPROTO_ICMPV6, sizeof(*icmp) + quote);
 		icmp->type = ICMP6_UNREACH;
 		icmp->code = ICMP6_PORT;
-		sum = sum_addrs(f) + bpf_htons(IPPROTO_ICMPV6) + bpf_htons(sizeof(*icmp) + quote);
+		sum = sum_addrs(f, v6) + bpf_htons(IPPROTO_ICMPV6) + bpf_htons(sizeof(*icmp) + quote);
 		sum += sum_to_end(icmp, end, sizeof(*icmp) + QUOTE6_MAX);
 	} else {
-		write_headers(data, f, IPPROTO_ICMP, sizeof(*icmp) + quote);
+		write_headers(data, f, v6, IPPROTO_ICMP, sizeof(*icmp) + quote);
 		icmp->type = ICMP4_UNREACH;
 		icmp->code = ICMP4_PORT;
 		sum = sum_to_end(icmp, end, sizeof(*icmp) + QUOTE4_MAX);
 	}
 	icmp->checksum = fold(sum);
 	return send(set, UNREACHED);
+}
+
+static __always_inline int answer(struct xdp_md *ctx, const struct frame *f, int v6,
+				  const struct settings *set)
+{
+	if (f->proto == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		return answer_echo(ctx, f, v6, set);
+	if (f->proto == IPPROTO_TCP)
+		return answer_tcp(ctx, f, v6, set);
+	if (f->proto == IPPROTO_UDP)
+		return answer_udp(ctx, f, v6, set);
+	return finish(IGNORED);
 }
 
 // parse4 and parse6 fill f for a frame to one of the prefixes, and return 0.
@@ -413,7 +426,6 @@ static __always_inline int parse6(void *data, void *end, struct frame *f)
 	__builtin_memcpy(key.addr, &ip6->daddr, sizeof(key.addr));
 	if (!bpf_map_lookup_elem(&prefixes6, &key))
 		return XDP_PASS;
-	f->v6 = 1;
 	f->ip_len = sizeof(*ip6) + bpf_ntohs(ip6->payload_len);
 	if (data + sizeof(struct ethhdr) + f->ip_len > end)
 		return finish(IGNORED);
@@ -436,33 +448,18 @@ int reflect(struct xdp_md *ctx)
 	if ((void *)(eth + 1) > end)
 		return XDP_PASS;
 	f.eth = *eth;
-	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		verdict = parse4(data, end, &f);
-	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		verdict = parse6(data, end, &f);
-	else
-		verdict = XDP_PASS;
-	if (verdict)
-		return verdict;
 	set = bpf_map_lookup_elem(&settings, &zero);
 	if (!set)
 		return XDP_ABORTED;
-
-	switch (f.proto) {
-	case IPPROTO_ICMP:
-		if (!f.v6)
-			return answer_echo(ctx, &f, set);
-		break;
-	case IPPROTO_ICMPV6:
-		if (f.v6)
-			return answer_echo(ctx, &f, set);
-		break;
-	case IPPROTO_TCP:
-		return answer_tcp(ctx, &f, set);
-	case IPPROTO_UDP:
-		return answer_udp(ctx, &f, set);
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		verdict = parse4(data, end, &f);
+		return verdict ? verdict : answer(ctx, &f, 0, set);
 	}
-	return finish(IGNORED);
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		verdict = parse6(data, end, &f);
+		return verdict ? verdict : answer(ctx, &f, 1, set);
+	}
+	return XDP_PASS;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";
