@@ -111,5 +111,8 @@ func TestValues(t *testing.T) {
 	want(t, got, "netprobe_ring_dropped_total", `{interface="veth0",queue="1",ring="rx"}`, "2")
 	want(t, got, "netprobe_schedule_lag_seconds", `{interface="veth0"}`, "1.5e-06")
 	want(t, got, "netprobe_passed_by_reason_total", `{interface="veth0",reason="bare_rst"}`, "4")
+	want(t, got, "netprobe_foreign_total", `{interface="veth0"}`, "5")
+	want(t, got, "netprobe_clock_faults_total", `{interface="veth0"}`, "6")
+	want(t, got, "netprobe_icmp_errors_by_type_total", `{interface="veth0",address_family="ipv4",type="3",code="13"}`, "7")
 	want(t, got, "netprobe_series_dropped", "", "0")
 }

@@ -11,17 +11,11 @@ import (
 // Our own families. A per-target series appears once it is not zero; addresses
 // and ports are labels of netprobe_target_info only.
 var (
-	notSent        = family{"netprobe_not_sent_total", counter, "Probes that our own side could not send, by reason; never counted as loss."}
-	lost           = family{"netprobe_lost_total", counter, "Lost probes by cause: no answer in time, no neighbour to send to, or an ICMP error."}
-	buildInfo      = family{"netprobe_build_info", gauge, "The program's version, the Go version it was built with, and the revision of its source."}
-	targetInfo     = family{"netprobe_target_info", gauge, "What is probed of a target: its type, address and port."}
-	seriesDropped  = family{"netprobe_series_dropped", gauge, "Per-target series left out of this page because of metrics.max_series."}
-	xdpModeInfo    = family{"netprobe_xdp_mode_info", gauge, "The mode of the XDP program and the way the sockets are bound."}
-	steered        = family{"netprobe_steered_total", counter, "Replies that the XDP program handed to our socket."}
-	passed         = family{"netprobe_passed_total", counter, "Packets that the XDP program left to the host."}
-	passedByReason = family{"netprobe_passed_by_reason_total", counter, "Packets that the XDP program left to the host, by reason."}
-	ringDropped    = family{"netprobe_ring_dropped_total", counter, "Replies lost on our own side because the receive ring was full or the fill ring empty."}
-	scheduleLag    = family{"netprobe_schedule_lag_seconds", gauge, "How much later than planned the most delayed of the last probes left."}
+	notSent       = family{"netprobe_not_sent_total", counter, "Probes that our own side could not send, by reason; never counted as loss."}
+	lost          = family{"netprobe_lost_total", counter, "Lost probes by cause: no answer in time, no neighbour to send to, or an ICMP error."}
+	buildInfo     = family{"netprobe_build_info", gauge, "The program's version, the Go version it was built with, and the revision of its source."}
+	targetInfo    = family{"netprobe_target_info", gauge, "What is probed of a target: its type, address and port."}
+	seriesDropped = family{"netprobe_series_dropped", gauge, "Per-target series left out of this page because of metrics.max_series."}
 )
 
 // targetCounters are our counters of a target in a group that need no further
@@ -112,62 +106,4 @@ func (p *page) infos(version, revision string) {
 	e.family(seriesDropped)
 	e.begin(seriesDropped.name)
 	e.uint(uint64(p.dropped))
-}
-
-// links renders what XDP programs and sockets count.
-func (p *page) links(links []Link) {
-	e := &p.enc
-	e.family(xdpModeInfo)
-	for i := range links {
-		e.begin(xdpModeInfo.name)
-		e.label("interface", links[i].Interface)
-		e.label("mode", links[i].Mode)
-		e.label("bind", links[i].Bind)
-		e.uint(1)
-	}
-	e.family(scheduleLag)
-	for i := range links {
-		e.begin(scheduleLag.name)
-		e.label("interface", links[i].Interface)
-		e.float(seconds(links[i].ScheduleLag))
-	}
-	p.queues(steered, links, func(q *Queue) uint64 { return q.Steered })
-	p.queues(passed, links, func(q *Queue) uint64 { return q.Passed })
-	e.family(passedByReason)
-	for i := range links {
-		for _, r := range links[i].PassedReasons {
-			e.begin(passedByReason.name)
-			e.label("interface", links[i].Interface)
-			e.label("reason", r.Reason)
-			e.uint(r.Count)
-		}
-	}
-	e.family(ringDropped)
-	for i := range links {
-		for q := range links[i].Queues {
-			queue := &links[i].Queues[q]
-			p.beginQueue(ringDropped.name, &links[i], queue)
-			e.label("ring", "rx")
-			e.uint(queue.RxRingFull)
-			p.beginQueue(ringDropped.name, &links[i], queue)
-			e.label("ring", "fill")
-			e.uint(queue.FillRingEmpty)
-		}
-	}
-}
-
-func (p *page) queues(f family, links []Link, value func(*Queue) uint64) {
-	p.enc.family(f)
-	for i := range links {
-		for q := range links[i].Queues {
-			p.beginQueue(f.name, &links[i], &links[i].Queues[q])
-			p.enc.uint(value(&links[i].Queues[q]))
-		}
-	}
-}
-
-func (p *page) beginQueue(name string, l *Link, q *Queue) {
-	p.enc.begin(name)
-	p.enc.label("interface", l.Interface)
-	p.enc.labelInt("queue", q.ID)
 }

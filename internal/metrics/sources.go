@@ -66,9 +66,20 @@ type Link struct {
 	// PassedReasons says why the XDP program left packets to the host.
 	PassedReasons []ReasonCount
 
-	// ScheduleLag is how much later than planned the most delayed of the last
-	// probes left.
+	// ScheduleLag is the most that a probe left later than planned in the last
+	// 15 to 30 s.
 	ScheduleLag time.Duration
+
+	Foreign     uint64      // packets that reached our sockets and answer no probe
+	ClockFaults uint64      // answers received before their probe was sent
+	ICMPErrors  []ICMPError // those that quote a probe and are no answer
+}
+
+// ICMPError is how often one kind of ICMP error came.
+type ICMPError struct {
+	Family     string // "ipv4" or "ipv6"
+	Type, Code uint8
+	Count      uint64
 }
 
 // Queue is what was counted on a receive queue, in packets.

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package metrics
+
+// The families of an interface.
+var (
+	xdpModeInfo    = family{"netprobe_xdp_mode_info", gauge, "The mode of the XDP program and the way the sockets are bound."}
+	steered        = family{"netprobe_steered_total", counter, "Replies that the XDP program handed to our socket."}
+	passed         = family{"netprobe_passed_total", counter, "Packets that the XDP program left to the host."}
+	passedByReason = family{"netprobe_passed_by_reason_total", counter, "Packets that the XDP program left to the host, by reason."}
+	ringDropped    = family{"netprobe_ring_dropped_total", counter, "Replies lost on our own side because the receive ring was full or the fill ring empty."}
+	icmpByType     = family{"netprobe_icmp_errors_by_type_total", counter, "ICMP errors that quote one of our probes and are no answer, by type and code."}
+	foreign        = family{"netprobe_foreign_total", counter, "Packets that reached our socket and answer no probe."}
+	clockFaults    = family{"netprobe_clock_faults_total", counter, "Answers received before their probe was sent; they have no round trip."}
+	scheduleLag    = family{"netprobe_schedule_lag_seconds", gauge, "The most that a probe left later than planned in the last 15 to 30 seconds."}
+)
+
+// links renders what XDP programs and sockets count.
+func (p *page) links(links []Link) {
+	e := &p.enc
+	e.family(xdpModeInfo)
+	for i := range links {
+		e.begin(xdpModeInfo.name)
+		e.label("interface", links[i].Interface)
+		e.label("mode", links[i].Mode)
+		e.label("bind", links[i].Bind)
+		e.uint(1)
+	}
+	e.family(scheduleLag)
+	for i := range links {
+		e.begin(scheduleLag.name)
+		e.label("interface", links[i].Interface)
+		e.float(seconds(links[i].ScheduleLag))
+	}
+	p.perLink(foreign, links, func(l *Link) uint64 { return l.Foreign })
+	p.perLink(clockFaults, links, func(l *Link) uint64 { return l.ClockFaults })
+	e.family(icmpByType)
+	for i := range links {
+		for _, c := range links[i].ICMPErrors {
+			e.begin(icmpByType.name)
+			e.label("interface", links[i].Interface)
+			e.label("address_family", c.Family)
+			e.labelInt("type", int(c.Type))
+			e.labelInt("code", int(c.Code))
+			e.uint(c.Count)
+		}
+	}
+	p.queues(steered, links, func(q *Queue) uint64 { return q.Steered })
+	p.queues(passed, links, func(q *Queue) uint64 { return q.Passed })
+	e.family(passedByReason)
+	for i := range links {
+		for _, r := range links[i].PassedReasons {
+			e.begin(passedByReason.name)
+			e.label("interface", links[i].Interface)
+			e.label("reason", r.Reason)
+			e.uint(r.Count)
+		}
+	}
+	e.family(ringDropped)
+	for i := range links {
+		for q := range links[i].Queues {
+			queue := &links[i].Queues[q]
+			p.beginQueue(ringDropped.name, &links[i], queue)
+			e.label("ring", "rx")
+			e.uint(queue.RxRingFull)
+			p.beginQueue(ringDropped.name, &links[i], queue)
+			e.label("ring", "fill")
+			e.uint(queue.FillRingEmpty)
+		}
+	}
+}
+
+func (p *page) perLink(f family, links []Link, value func(*Link) uint64) {
+	p.enc.family(f)
+	for i := range links {
+		p.enc.begin(f.name)
+		p.enc.label("interface", links[i].Interface)
+		p.enc.uint(value(&links[i]))
+	}
+}
+
+func (p *page) queues(f family, links []Link, value func(*Queue) uint64) {
+	p.enc.family(f)
+	for i := range links {
+		for q := range links[i].Queues {
+			p.beginQueue(f.name, &links[i], &links[i].Queues[q])
+			p.enc.uint(value(&links[i].Queues[q]))
+		}
+	}
+}
+
+func (p *page) beginQueue(name string, l *Link, q *Queue) {
+	p.enc.begin(name)
+	p.enc.label("interface", l.Interface)
+	p.enc.labelInt("queue", q.ID)
+}
