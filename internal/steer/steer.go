@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package steer loads, attaches and feeds the XDP program that hands our own
+// probes' replies to the AF_XDP sockets. It is the only user of package bpf.
+package steer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
+
+	"github.com/netprobe-xdp/netprobe-xdp/bpf"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+)
+
+// Options say how to load the program.
+type Options struct {
+	Secret packet.Secret
+	// Queues is how many receive queues it can serve: the most that the
+	// interface can have, since queues may be added while it runs. A frame of a queue
+	// beyond passes uncounted.
+	Queues int
+}
+
+// Program is the loaded XDP program with its maps. Register, SetFilter and
+// Close belong to one goroutine; Counters may be called from any.
+type Program struct {
+	objects bpf.SteerObjects
+	filter  *packet.Filter // what the maps hold
+}
+
+// Load loads the program into the kernel, attached to nothing. It needs Linux
+// 5.18 and the capabilities CAP_BPF and CAP_NET_ADMIN.
+func Load(o Options) (*Program, error) {
+	spec, err := bpf.LoadSteer()
+	if err != nil {
+		return nil, fmt.Errorf("read the XDP program: %w", err)
+	}
+	for name, value := range map[string]uint64{bpf.SteerVarSecret0: o.Secret[0], bpf.SteerVarSecret1: o.Secret[1]} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("set constant %s of the XDP program: %w", name, err)
+		}
+	}
+	spec.Maps[bpf.SteerMapXsks].MaxEntries = uint32(o.Queues)
+	spec.Maps[bpf.SteerMapQueues].MaxEntries = uint32(o.Queues)
+	p := &Program{filter: new(packet.Filter)}
+	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
+		return nil, loadError(err)
+	}
+	return p, nil
+}
+
+// Close unloads the program, unless it is still attached.
+func (p *Program) Close() error { return p.objects.Close() }
+
+// loadError says what to do about a program that does not load.
+func loadError(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !verifierSpoke(err) {
+		return exitcode.With(exitcode.NoPermission,
+			fmt.Errorf("load the XDP program: %w: run as root, or with the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW", err))
+	}
+	if v, verr := features.LinuxVersionCode(); verr == nil && v < 5<<16|18<<8 {
+		return exitcode.With(exitcode.Unavailable,
+			fmt.Errorf("load the XDP program: %w: Linux %d.%d lacks XDP with fragments, which came with 5.18", err, v>>16, v>>8&0xff))
+	}
+	return exitcode.With(exitcode.Unavailable, fmt.Errorf("load the XDP program: %w", err))
+}
+
+// verifierSpoke says whether the kernel read the program before it refused it.
+func verifierSpoke(err error) bool {
+	var v *ebpf.VerifierError
+	return errors.As(err, &v) && len(v.Log) > 0
+}
+
+// Register hands the replies of a receive queue to an AF_XDP socket, until that
+// socket is closed.
+func (p *Program) Register(queue, fd int) error {
+	if err := p.objects.Xsks.Update(uint32(queue), uint32(fd), ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("hand queue %d of %d to its AF_XDP socket: %w", queue, p.objects.Xsks.MaxEntries(), err)
+	}
+	return nil
+}
+
+// SetFilter makes f the filter. What is in both the old filter and the new one
+// stays in force throughout. f must not change afterwards.
+func (p *Program) SetFilter(f *packet.Filter) error {
+	for i, s := range [...]struct {
+		what     string
+		old, new *packet.Ports
+	}{ // in the order of enum port_set in bpf/include/steer.h
+		{"local TCP", &p.filter.LocalTCP, &f.LocalTCP},
+		{"local UDP", &p.filter.LocalUDP, &f.LocalUDP},
+		{"remote TCP", &p.filter.RemoteTCP, &f.RemoteTCP},
+	} {
+		if *s.old == *s.new {
+			continue
+		}
+		if err := p.objects.Ports.Put(uint32(i), &bpf.SteerPortBits{Words: *s.new}); err != nil {
+			return fmt.Errorf("give the XDP program its %s ports: %w", s.what, err)
+		}
+	}
+	for _, a := range f.Locals() {
+		if p.filter.HasLocal(a) {
+			continue
+		}
+		if err := p.objects.Locals.Put(bpf.SteerLocalAddr{Bytes: a}, uint8(1)); err != nil {
+			return fmt.Errorf("give the XDP program the local address %v: %w", text(a), err)
+		}
+	}
+	for _, a := range p.filter.Locals() {
+		if f.HasLocal(a) {
+			continue
+		}
+		if err := p.objects.Locals.Delete(bpf.SteerLocalAddr{Bytes: a}); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("take the local address %v from the XDP program: %w", text(a), err)
+		}
+	}
+	p.filter = f
+	return nil
+}
+
+// QueueCounters counts the frames that came in on one receive queue since the
+// program was loaded.
+type QueueCounters struct {
+	Steered uint64 // handed to the AF_XDP socket
+	Passed  uint64 // left to the host
+}
+
+// Counters counts frames since the program was loaded.
+type Counters struct {
+	Queues   []QueueCounters         // by receive queue
+	Verdicts [packet.Verdicts]uint64 // over all queues, by packet.Verdict
+}
+
+// Counters reads the counters. It costs a system call per queue: call it for a
+// scrape, not per packet.
+func (p *Program) Counters() (Counters, error) {
+	var c Counters
+	c.Queues = make([]QueueCounters, p.objects.Queues.MaxEntries())
+	for q := range c.Queues {
+		var perCPU []bpf.SteerQueueCounters
+		if err := p.objects.Queues.Lookup(uint32(q), &perCPU); err != nil {
+			return Counters{}, fmt.Errorf("read the XDP program's counters of queue %d: %w", q, err)
+		}
+		for _, cpu := range perCPU {
+			for v, n := range cpu.Frames[:packet.Verdicts] {
+				c.Verdicts[v] += n
+				if packet.Verdict(v).Steered() {
+					c.Queues[q].Steered += n
+				} else {
+					c.Queues[q].Passed += n
+				}
+			}
+		}
+	}
+	return c, nil
+}
+
