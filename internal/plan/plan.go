@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
 )
 
@@ -18,10 +19,21 @@ type Plan struct {
 	Interval    time.Duration
 	Percentiles []int
 	Targets     []*Target
-	PPS         float64 // probes per second over all targets
+
+	// PPS is the probes per second over all targets, as judged against
+	// safety.max_pps: a name that has no address yet counts as one address, and
+	// so do addresses of this host.
+	PPS float64
+
+	// Warnings are things that will work, but not as their writer may expect.
+	Warnings []config.Fault
 }
 
 // Target is one target with at least one group. With no Addrs it is inactive.
+//
+// Within one interval its probes leave in a fixed order, Gap apart, the first
+// at Phase: groups in order; within a group packet n to every address, in the
+// order of Addrs, before packet n+1 to any.
 type Target struct {
 	Name         string
 	Type         *probe.Type
