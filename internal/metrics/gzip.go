@@ -36,7 +36,7 @@ func (x *Exposition) writeGzip(w io.Writer) error {
 // (RFC 9110, section 12.5.3): named, or matched by *, with a weight above 0. A
 // weight that cannot be read is no permission.
 func acceptsGzip(values []string) bool {
-	any := false
+	star := false
 	for _, v := range values {
 		for item := range strings.SplitSeq(v, ",") {
 			coding, params, _ := strings.Cut(item, ";")
@@ -45,11 +45,11 @@ func acceptsGzip(values []string) bool {
 			case strings.EqualFold(coding, "gzip"), strings.EqualFold(coding, "x-gzip"):
 				return positiveWeight(params)
 			case coding == "*":
-				any = positiveWeight(params)
+				star = positiveWeight(params)
 			}
 		}
 	}
-	return any
+	return star
 }
 
 // positiveWeight reads "q=0.5"; nothing means 1.
