@@ -44,18 +44,6 @@ func mustBuild(t *testing.T, cfg *config.Config, in Inputs) *Plan {
 // source is where packet n of a group leaves from.
 func source(g *Group, n int) Source { return g.Sources[g.Order[n%len(g.Order)]] }
 
-// locate says what probe i of an interval is, in the order that Target promises.
-func locate(t *Target, i int) (g, n, a int) {
-	for g = range t.Groups {
-		size := t.Groups[g].NbPackets * len(t.Addrs)
-		if i < size {
-			break
-		}
-		i -= size
-	}
-	return g, i / len(t.Addrs), i % len(t.Addrs)
-}
-
 func TestRotation(t *testing.T) {
 	a := netip.MustParseAddr
 	tests := []struct {

@@ -33,7 +33,7 @@ type Plan struct {
 //
 // Within one interval its probes leave in a fixed order, Gap apart, the first
 // at Phase: groups in order; within a group packet n to every address, in the
-// order of Addrs, before packet n+1 to any.
+// order of Addrs, before packet n+1 to any. Probe tells which is which.
 type Target struct {
 	Name         string
 	Type         *probe.Type
@@ -80,4 +80,17 @@ func (t *Target) Probes() int {
 		n += t.Groups[i].NbPackets
 	}
 	return n * len(t.Addrs)
+}
+
+// Probe returns what probe i of an interval is, 0 <= i < Probes(): packet n of
+// group Groups[g] to Addrs[a]. It leaves at Phase + i*Gap.
+func (t *Target) Probe(i int) (g, n, a int) {
+	for g = range t.Groups {
+		size := t.Groups[g].NbPackets * len(t.Addrs)
+		if i < size {
+			break
+		}
+		i -= size
+	}
+	return g, i / len(t.Addrs), i % len(t.Addrs)
 }

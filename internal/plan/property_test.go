@@ -128,7 +128,7 @@ func checkPackets(t *testing.T, ct *config.Target, tg *Target) {
 	count := make(map[packet]int)
 	last := packet{g: -1}
 	for i := range tg.Probes() {
-		g, n, a := locate(tg, i)
+		g, n, a := tg.Probe(i)
 		k := packet{g, n, a}
 		if k.g < last.g || k.g == last.g && (k.n < last.n || k.n == last.n && k.a != last.a+1) {
 			t.Fatalf("target %s: probe %d is %+v, after %+v", tg.Name, i, k, last)
@@ -144,7 +144,7 @@ func checkPackets(t *testing.T, ct *config.Target, tg *Target) {
 
 func TestPlansKeepTheirPromises(t *testing.T) {
 	plans := 0
-	for seed := range uint64(3000) {
+	for seed := range uint64(1000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		data := make([]byte, 300)
 		for i := range data {
@@ -157,8 +157,8 @@ func TestPlansKeepTheirPromises(t *testing.T) {
 			checkPlan(t, cfg, p)
 		}
 	}
-	if plans < 300 {
-		t.Errorf("only %d of 3000 configurations gave a plan", plans)
+	if plans < 100 {
+		t.Errorf("only %d of 1000 configurations gave a plan", plans)
 	}
 }
 

@@ -110,7 +110,7 @@ func clashes(p *Plan) (within map[string]bool, groups, targets bool) {
 	uses := make(map[tuple][]use)
 	for i, t := range p.Targets {
 		for j := range t.Probes() {
-			g, n, a := locate(t, j)
+			g, n, a := t.Probe(j)
 			k := tuple{source(&t.Groups[g], n), t.Addrs[a], t.DstPort}
 			uses[k] = append(uses[k], use{(t.Phase + time.Duration(j)*t.Gap) % p.Interval, t.Timeout + settling, i, g})
 		}
