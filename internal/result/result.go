@@ -15,19 +15,19 @@ import (
 type Reason uint8
 
 const (
-	NoRoute Reason = iota
-	OtherInterface
-	LinkDown
-	NeighbourPending
-	RingFull
-	TupleBusy
-	RateCap
-	Blocked
-	TooLarge
+	NoRoute          Reason = iota // the kernel has no route, or no source address
+	OtherInterface                 // the route leaves by an interface we do not hold
+	LinkDown                       // no carrier, or the interface is down or gone
+	NeighbourPending               // the next hop was asked for its MAC and may still answer
+	RingFull                       // the kernel took no more frames
+	TupleBusy                      // all that the flow may carry is under way
+	Blocked                        // the address is in a refused range
+	TooLarge                       // longer than the route's MTU or the frame
+	Behind                         // more than an interval overdue
 	numReasons
 )
 
-var reasonNames = [numReasons]string{"no_route", "other_interface", "link_down", "neighbour_pending", "ring_full", "tuple_busy", "rate_cap", "blocked", "too_large"}
+var reasonNames = [numReasons]string{"no_route", "other_interface", "link_down", "neighbour_pending", "ring_full", "tuple_busy", "blocked", "too_large", "behind"}
 
 // String returns the label value.
 func (r Reason) String() string { return reasonNames[r] }

@@ -57,6 +57,7 @@ type Socket struct {
 	frameSize uint64
 	free      []uint64 // transmit frames not in the ring
 	reserved  uint64   // the frame Reserve handed out
+	again     bool     // it already stands in the transmit ring
 	received  uint32   // consumer position of the frames being looked at
 	waiting   uint32   // how many of them
 }
@@ -65,8 +66,9 @@ type Socket struct {
 var openMu sync.Mutex
 
 // Open binds a socket to one queue. A queue that was in use a moment ago
-// stays busy for some milliseconds, so EBUSY is tried again for two seconds.
-// The caller must be in the interface's network namespace.
+// stays busy for some milliseconds, so EBUSY is tried again for two seconds, ever
+// less often: the library leaks the rings of each attempt that fails, a few
+// pages. The caller must be in the interface's network namespace.
 func Open(o Options) (*Socket, error) {
 	var flags uint16
 	switch o.Bind {
@@ -79,8 +81,8 @@ func Open(o Options) (*Socket, error) {
 		return nil, fmt.Errorf("open AF_XDP socket: bind mode %q is none of copy, zerocopy, auto", o.Bind)
 	}
 	lib, err := bind(o, flags)
-	for end := time.Now().Add(2 * time.Second); err != nil && is(err, unix.EBUSY) && time.Now().Before(end); {
-		time.Sleep(20 * time.Millisecond)
+	for pause := 16 * time.Millisecond; err != nil && is(err, unix.EBUSY) && pause < 2*time.Second; pause *= 2 {
+		time.Sleep(pause)
 		lib, err = bind(o, flags)
 	}
 	if err != nil {
@@ -184,10 +186,15 @@ func (s *Socket) Release() {
 // on their way out. Send must follow before the next Reserve.
 func (s *Socket) Reserve() []byte {
 	s.complete()
-	if len(s.free) == 0 {
+	if p := s.rings.tx.producer.Load(); !s.zero && s.rings.tx.consumer.Load() != p {
+		// The last frame was not taken: it stands in the ring, and its
+		// place is used again.
+		s.reserved, s.again = s.rings.tx.at(p-1).Addr, true
+	} else if len(s.free) > 0 {
+		s.reserved, s.again = s.free[len(s.free)-1], false
+	} else {
 		return nil
 	}
-	s.reserved = s.free[len(s.free)-1]
 	return s.umem[s.reserved : s.reserved+s.frameSize : s.reserved+s.frameSize]
 }
 
@@ -210,46 +217,49 @@ func (s *Socket) complete() {
 func (s *Socket) Send(length int) Outcome {
 	tx := &s.rings.tx
 	p := tx.producer.Load()
-	if p-tx.consumer.Load() > tx.mask { // zero-copy only: the driver is behind
-		return RingFull
+	if s.again {
+		p--
+	} else {
+		if p-tx.consumer.Load() > tx.mask {
+			return RingFull // zero-copy only: the driver is behind
+		}
+		s.free = s.free[:len(s.free)-1]
 	}
 	*tx.at(p) = unix.XDPDesc{Addr: s.reserved, Len: uint32(length)}
-	s.free = s.free[:len(s.free)-1]
 	tx.producer.Store(p + 1)
+	outcome := RingFull
 	for range 8 {
 		errno := kick(s.fd)
-		taken := tx.consumer.Load() == p+1 || s.zero
 		switch errno {
 		case 0:
-			if taken {
+			if s.zero || tx.consumer.Load() == p+1 {
 				return Sent
 			}
+			continue
 		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS: // kick again
+			continue
 		case unix.EBUSY: // no carrier: completed, but not sent (net/xdp/xsk.c)
-			s.withdraw(p)
+			kick(s.fd) // only the next look at the ring publishes the consumer
 			return LinkDown
 		case unix.ENETDOWN:
-			s.withdraw(p)
-			return LinkDown
+			outcome = LinkDown
 		default:
-			s.withdraw(p)
-			return Dead
+			outcome = Dead
 		}
+		break
 	}
-	s.withdraw(p)
-	return RingFull
+	s.disarm(length)
+	return outcome
 }
 
-// withdraw makes sure that a frame the kernel did not take never leaves: its
-// descriptor is made invalid, so that the kernel skips it, and the frame is
-// free again.
-func (s *Socket) withdraw(p uint32) {
-	if s.rings.tx.consumer.Load() == p+1 {
-		return // the kernel took it; it completes
+// disarm makes a frame that the kernel did not take harmless: it may still
+// leave, when the link is up again and something looks at the socket, but then
+// addressed to ourselves, where no switch delivers it.
+func (s *Socket) disarm(length int) {
+	if length >= 12 {
+		f := s.umem[s.reserved:]
+		copy(f[:6], f[6:12])
 	}
-	d := s.rings.tx.at(p)
-	s.free = append(s.free, d.Addr)
-	*d = unix.XDPDesc{Addr: uint64(len(s.umem))}
 }
 
 // Stats are the kernel's counts of what it could not deliver.
@@ -257,7 +267,7 @@ type Stats struct {
 	RxRingFull    uint64 // replies dropped: we did not read in time
 	FillRingEmpty uint64 // replies dropped: no frame to put them in
 	RxDropped     uint64 // replies dropped for other reasons
-	TxInvalid     uint64 // frames withdrawn before they left
+	TxInvalid     uint64 // descriptors that the kernel did not accept
 }
 
 // Stats asks the kernel.
