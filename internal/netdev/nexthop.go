@@ -20,11 +20,19 @@ const (
 	HopDown                    // link down or gone: probes are not sent, reason link_down
 )
 
+// String returns the state in one word.
+func (s HopState) String() string {
+	return [...]string{"pending", "ready", "failed", "down"}[s]
+}
+
 // NextHop is a neighbour on a link, kept fresh by its Link's neighbour watcher. One
 // goroutine writes; any may Load.
 type NextHop struct {
 	Addr netip.Addr
 	word atomic.Uint64 // state<<48 | MAC
+
+	watch *watchList
+	refs  int // guarded by watch.mu
 }
 
 // Load returns the state and, for HopReady, the MAC address. It does not
@@ -38,6 +46,10 @@ func (h *NextHop) store(s HopState, mac [6]byte) {
 	h.word.Store(uint64(s)<<48 | uint64(mac[0])<<40 | uint64(mac[1])<<32 | uint64(mac[2])<<24 |
 		uint64(mac[3])<<16 | uint64(mac[4])<<8 | uint64(mac[5]))
 }
+
+// Release gives up one use of the next hop. After the last one it is no longer
+// kept fresh: its state must not be read any more.
+func (h *NextHop) Release() { h.watch.release(h) }
 
 // Route is where a packet to one destination leaves.
 type Route struct {

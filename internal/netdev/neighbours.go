@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netdev
+
+import (
+	"container/heap"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+)
+
+const (
+	// askEvery is the time between two questions to a next hop that answers,
+	// or that has failed.
+	askEvery = time.Second
+
+	// A question leaves at most every askGap, over all next hops; after a
+	// pause askBurst of them may leave together.
+	askGap   = time.Millisecond
+	askBurst = 20
+
+	// unicastAsks is how many questions go to the known MAC alone before all
+	// stations are asked.
+	unicastAsks = 2
+)
+
+var (
+	// pendingWaits are the times after each question to a neighbour that was
+	// never heard; after the last it has failed.
+	pendingWaits = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}
+
+	// readyWaits are the same for one that answered before. It gets two more
+	// questions, so that a link that loses one frame in ten does not make a working
+	// gateway fail: that would be reported as loss of every probe. The first
+	// question to all leaves 0.4 s after the first to be unanswered, so that
+	// a new MAC is known within two seconds.
+	readyWaits = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond,
+		300 * time.Millisecond, 300 * time.Millisecond, time.Second}
+)
+
+// kernelEntry is what the kernel's neighbour table says of an address.
+type kernelEntry struct {
+	mac       [6]byte
+	permanent bool // NUD_PERMANENT or NUD_NOARP: a person's word, never asked
+	reachable bool // NUD_REACHABLE: the kernel had it confirmed
+}
+
+// neighbour is a next hop in use.
+type neighbour struct {
+	hop    *NextHop
+	src    netip.Addr // whom to ask as; zero: to be found out
+	state  HopState
+	mac    [6]byte // known in HopReady, and the last one known in HopFailed
+	pinned bool    // the kernel's entry is permanent
+
+	asks   int       // unanswered questions since the last answer
+	asked  time.Time // when the last question left
+	due    time.Time // when to act next
+	lane   int       // lane* below, or laneNone
+	at     int       // position in the lane's heap
+	warned time.Time // when a change of MAC was logged last
+}
+
+// The lanes in which neighbours wait for their turn to be asked. Those that
+// answer never wait behind those that do not.
+const (
+	laneReady = iota
+	lanePending
+	laneFailed
+	lanes
+	laneNone = -1
+)
+
+// neighbours decides whom to ask when, and what each answer means. It does no
+// I/O and reads no clock. Only the Link's neighbour goroutine uses it.
+type neighbours struct {
+	log    *slog.Logger
+	up     bool
+	inUse  map[netip.Addr]*neighbour
+	kernel map[netip.Addr]kernelEntry
+	lane   [lanes]askQueue
+	free   time.Time // when the next question may leave
+	turn   bool      // the next question is for one that does not answer
+}
+
+func newNeighbours(log *slog.Logger, up bool) *neighbours {
+	return &neighbours{log: log, up: up, inUse: map[netip.Addr]*neighbour{}, kernel: map[netip.Addr]kernelEntry{}}
+}
+
+// add starts to watch h. A valid entry of the kernel serves until our own
+// questions are answered.
+func (t *neighbours) add(h *NextHop, now time.Time) {
+	n := &neighbour{hop: h, lane: laneNone}
+	t.inUse[h.Addr] = n
+	if t.up {
+		t.start(n, now)
+	} else {
+		t.set(n, HopDown)
+	}
+}
+
+func (t *neighbours) remove(h *NextHop) {
+	if n := t.inUse[h.Addr]; n != nil && n.hop == h {
+		t.leave(n)
+		delete(t.inUse, h.Addr)
+	}
+}
+
+// start begins from what the kernel knows.
+func (t *neighbours) start(n *neighbour, now time.Time) {
+	n.asks = 0
+	e, known := t.kernel[n.hop.Addr]
+	n.pinned = known && e.permanent
+	if known {
+		n.mac = e.mac
+		t.set(n, HopReady)
+	} else {
+		t.set(n, HopPending)
+	}
+	t.wait(n, now)
+}
+
+// linkDown marks every next hop down.
+func (t *neighbours) linkDown() {
+	t.up = false
+	for _, n := range t.inUse {
+		t.leave(n)
+		t.set(n, HopDown)
+	}
+}
+
+// linkUp starts every next hop anew: what answered before may be another
+// station now.
+func (t *neighbours) linkUp(now time.Time) {
+	if t.up {
+		return
+	}
+	t.up = true
+	for _, n := range t.inUse {
+		n.pinned, n.asks = false, 0
+		if e, known := t.kernel[n.hop.Addr]; known && e.permanent {
+			n.pinned, n.mac = true, e.mac
+			t.set(n, HopReady)
+		} else {
+			t.set(n, HopPending)
+		}
+		t.wait(n, now)
+	}
+}
+
+// kernelSays takes over one entry of the kernel's table; known is false when it
+// has none or no MAC. It returns whether a next hop in use became known or
+// unknown to the kernel: the kernel may choose routes by that.
+func (t *neighbours) kernelSays(addr netip.Addr, e kernelEntry, known bool, now time.Time) bool {
+	_, was := t.kernel[addr]
+	if known {
+		t.kernel[addr] = e
+	} else {
+		delete(t.kernel, addr)
+	}
+	n := t.inUse[addr]
+	if n == nil {
+		return false
+	}
+	changed := was != known
+	switch {
+	case !t.up:
+	case known && e.permanent:
+		n.pinned, n.asks = true, 0
+		t.learn(n, e.mac, now)
+		t.leave(n)
+	case n.pinned:
+		t.start(n, now)
+	case !known:
+	case n.state != HopReady:
+		// Only a confirmed entry: a stale one may be the MAC that just failed.
+		if e.reachable {
+			n.asks = 0
+			t.learn(n, e.mac, now)
+			t.wait(n, now)
+		}
+	case e.mac != n.mac:
+		t.doubt(n, now)
+	}
+	return changed
+}
+
+// kernelTable replaces everything known of the kernel's table, after events were
+// missed. It returns what kernelSays does.
+func (t *neighbours) kernelTable(all map[netip.Addr]kernelEntry, now time.Time) bool {
+	changed := false
+	for addr := range t.kernel {
+		if _, still := all[addr]; !still {
+			changed = t.kernelSays(addr, kernelEntry{}, false, now) || changed
+		}
+	}
+	for addr, e := range all {
+		changed = t.kernelSays(addr, e, true, now) || changed
+	}
+	return changed
+}
+
+// heard takes an answer or announcement that arrived in a frame sent by
+// sender.
+func (t *neighbours) heard(a packet.Neighbour, sender [6]byte, now time.Time) {
+	n := t.inUse[a.Addr]
+	if n == nil || n.pinned || !t.up {
+		return
+	}
+	if a.MAC == ([6]byte{}) {
+		// Asked by unicast, Linux leaves its MAC out (RFC 4861 section 4.4).
+		if n.state != HopReady || sender != n.mac {
+			return
+		}
+		a.MAC = n.mac
+	}
+	switch {
+	case n.state == HopReady && a.MAC == n.mac:
+		// An announcement does not show that our frames reach the station.
+		if a.Solicited {
+			n.asks = 0
+			t.wait(n, n.asked.Add(askEvery))
+		}
+	case n.state == HopReady && !a.Override:
+		t.doubt(n, now) // RFC 4861 section 7.2.5
+	default:
+		n.asks = 0
+		t.learn(n, a.MAC, now)
+		if a.Solicited {
+			t.wait(n, n.asked.Add(askEvery))
+		} else {
+			t.wait(n, now)
+		}
+	}
+}
+
+// doubt asks all stations at once, unless that is under way.
+func (t *neighbours) doubt(n *neighbour, now time.Time) {
+	if n.asks < unicastAsks {
+		n.asks = unicastAsks
+		t.wait(n, now)
+	}
+}
+
+// learn makes mac the address to send to.
+func (t *neighbours) learn(n *neighbour, mac [6]byte, now time.Time) {
+	if n.mac != ([6]byte{}) && n.mac != mac && now.Sub(n.warned) >= 10*time.Second {
+		n.warned = now
+		t.log.Info("next hop has a new MAC address", "addr", n.hop.Addr, "was", hardwareAddr(n.mac), "is", hardwareAddr(mac))
+	}
+	n.mac = mac
+	t.set(n, HopReady)
+}
+
+func (t *neighbours) set(n *neighbour, s HopState) {
+	n.state = s
+	if s == HopReady {
+		n.hop.store(s, n.mac)
+	} else {
+		n.hop.store(s, [6]byte{})
+	}
+}
+
+// next returns the neighbour to ask now, and whether only the station known so
+// far is asked; or nil and when to call again (zero: nothing to do). It
+// declares failed what has not answered its last question.
+func (t *neighbours) next(now time.Time) (n *neighbour, unicast bool, again time.Time) {
+	for {
+		n, again = t.first(now)
+		if n == nil {
+			return nil, false, again
+		}
+		waits := pendingWaits
+		switch n.state {
+		case HopReady:
+			waits = readyWaits
+		case HopFailed:
+			waits = nil
+		}
+		if waits != nil && n.asks >= len(waits) {
+			t.log.Info("next hop does not answer", "addr", n.hop.Addr, "asks", n.asks)
+			t.set(n, HopFailed)
+			t.wait(n, n.due)
+			continue
+		}
+		if t.free.After(now) {
+			return nil, false, t.free
+		}
+		if floor := now.Add(-askBurst * askGap); t.free.Before(floor) {
+			t.free = floor
+		}
+		t.free = t.free.Add(askGap)
+		t.turn = n.state == HopReady
+
+		unicast = n.state == HopReady && n.asks < unicastAsks
+		pause := askEvery
+		if waits != nil {
+			pause = waits[n.asks]
+		}
+		n.asks++
+		n.asked = now
+		t.wait(n, now.Add(pause))
+		return n, unicast, time.Time{}
+	}
+}
+
+// first returns the neighbour that is due and whose turn it is, or when the
+// next one is due.
+func (t *neighbours) first(now time.Time) (*neighbour, time.Time) {
+	var silent *neighbour // due, and does not answer
+	var ready *neighbour
+	var again time.Time
+	for i := range t.lane {
+		if len(t.lane[i]) == 0 {
+			continue
+		}
+		n := t.lane[i][0]
+		switch {
+		case n.due.After(now):
+			if again.IsZero() || n.due.Before(again) {
+				again = n.due
+			}
+		case i == laneReady:
+			ready = n
+		case silent == nil:
+			silent = n
+		}
+	}
+	if ready == nil || silent != nil && t.turn {
+		ready = silent
+	}
+	return ready, again
+}
+
+// wait puts n into the lane of its state, to be looked at when due.
+func (t *neighbours) wait(n *neighbour, due time.Time) {
+	t.leave(n)
+	if n.pinned {
+		return
+	}
+	n.due = due
+	switch n.state {
+	case HopReady:
+		n.lane = laneReady
+	case HopPending:
+		n.lane = lanePending
+	case HopFailed:
+		n.lane = laneFailed
+	default:
+		return
+	}
+	heap.Push(&t.lane[n.lane], n)
+}
+
+func (t *neighbours) leave(n *neighbour) {
+	if n.lane != laneNone {
+		heap.Remove(&t.lane[n.lane], n.at)
+		n.lane = laneNone
+	}
+}
+
+// forgetSources has every source address looked up again.
+func (t *neighbours) forgetSources() {
+	for _, n := range t.inUse {
+		n.src = netip.Addr{}
+	}
+}
+
+// askQueue is a heap (container/heap) of neighbours by due time.
+type askQueue []*neighbour
+
+func (q askQueue) Len() int           { return len(q) }
+func (q askQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+func (q askQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i]; q[i].at, q[j].at = i, j }
+
+// Push is for container/heap.
+func (q *askQueue) Push(x any) {
+	n := x.(*neighbour)
+	n.at = len(*q)
+	*q = append(*q, n)
+}
+
+// Pop is for container/heap.
+func (q *askQueue) Pop() any {
+	old := *q
+	n := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return n
+}
