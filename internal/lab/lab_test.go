@@ -5,10 +5,12 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -361,4 +363,57 @@ func TestBadNames(t *testing.T) {
 	if p := netip.MustParsePrefix("192.0.2.7/24"); ipNet(p).String() != "192.0.2.7/24" {
 		t.Errorf("ipNet(%v) = %v", p, ipNet(p))
 	}
+}
+
+// A process that is killed leaves its namespaces, none of its commands, and
+// the next Sweep takes the rest away.
+func TestKilledProcess(t *testing.T) {
+	l := ForTest(t, "lab")
+	const childEnv = "LAB_TEST_CHILD"
+	if os.Getenv(childEnv) != "" {
+		p, err := l.Host("a").Start(context.Background(), "sleep", "1000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("ready %s %d\n", l.hosts[0].Netns, p.PID())
+		time.Sleep(time.Minute)
+		return
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestKilledProcess$")
+	child.Env = append(os.Environ(), childEnv+"=1")
+	stdout, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var name string
+	var pid int
+	_, scanErr := fmt.Fscanf(stdout, "ready %s %d\n", &name, &pid)
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait()
+	if scanErr != nil {
+		t.Fatalf("the child said nothing: %v", scanErr)
+	}
+	ns := filepath.Join(netnsDir, name)
+	if _, err := os.Lstat(ns); err != nil {
+		t.Fatalf("the killed child left no namespace: %v", err)
+	}
+	waitFor(t, func() bool { return !running(pid) }, func() string { return "the command of the killed child still runs" })
+	if err := Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(ns); err == nil {
+		t.Errorf("%s was not swept", ns)
+	}
+}
+
+// running says whether a process lives; one that nobody has waited for yet
+// does not.
+func running(pid int) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", itoa(pid), "stat"))
+	return err == nil && !strings.Contains(string(stat), ") Z ")
 }

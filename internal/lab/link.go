@@ -104,7 +104,7 @@ func connect(a, b *End, link Link) error {
 		return err
 	}
 	for _, e := range []*End{a, b} {
-		if err := e.waitUp(mtu >= 1280); err != nil {
+		if err := e.waitUp(mtu >= 1280 && !e.Host.noIPv6); err != nil {
 			return err
 		}
 	}

@@ -19,27 +19,16 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "icmp.h"
+
 // The largest errors: 576 bytes (RFC 1812 section 4.3.2.3) and 1280 bytes
 // (RFC 4443 section 2.4 c), IP header included.
 #define QUOTE4_MAX (576 - 20 - 8)
 #define QUOTE6_MAX (1280 - 40 - 8)
 
-// <linux/icmp.h> needs the C library of the host, so these are our own.
-#define ICMP4_REPLY 0
-#define ICMP4_UNREACH 3
-#define ICMP4_PORT 3
-#define ICMP4_ECHO 8
-#define ICMP6_UNREACH 1
-#define ICMP6_PORT 4
-#define ICMP6_ECHO 128
-#define ICMP6_REPLY 129
-
-struct icmphdr {
-	__u8 type;
-	__u8 code;
-	__u16 checksum;
-	__u32 rest;
-};
+// Codes of destination unreachable (RFC 792, RFC 4443 section 3.1).
+#define PORT4_UNREACHABLE 3
+#define PORT6_UNREACHABLE 4
 
 #define FRAGMENT 0x3fff // more fragments, or an offset
 
@@ -135,6 +124,7 @@ static __always_inline void add(__u32 which)
 
 static long spin(__u32 i, void *ctx)
 {
+	(void)i;
 	return bpf_ktime_get_ns() >= *(__u64 *)ctx;
 }
 
@@ -248,12 +238,12 @@ static __always_inline int answer_echo(struct xdp_md *ctx, const struct frame *f
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 ip_size = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	struct icmphdr *icmp = data + sizeof(struct ethhdr) + ip_size;
+	struct icmp *icmp = data + sizeof(struct ethhdr) + ip_size;
 	__u64 sum;
 
 	if ((void *)(icmp + 1) > end)
 		return finish(IGNORED);
-	if (icmp->type != (v6 ? ICMP6_ECHO : ICMP4_ECHO) || icmp->code != 0) {
+	if (icmp->type != (v6 ? ICMP6_ECHO_REQUEST : ICMP4_ECHO_REQUEST) || icmp->code != 0) {
 		if (!v6)
 			return finish(IGNORED);
 		return XDP_PASS; // neighbour discovery is the host's
@@ -264,7 +254,7 @@ static __always_inline int answer_echo(struct xdp_md *ctx, const struct frame *f
 	// high byte: 8 becomes 0, 128 becomes 129.
 	sum = (__u16)~icmp->checksum;
 	sum += v6 ? bpf_htons(0x0100) : (__u16)~bpf_htons(0x0800);
-	icmp->type = v6 ? ICMP6_REPLY : ICMP4_REPLY;
+	icmp->type = v6 ? ICMP6_ECHO_REPLY : ICMP4_ECHO_REPLY;
 	icmp->checksum = fold(sum);
 	if (v6)
 		write_headers(data, f, v6, IPPROTO_ICMPV6, f->ip_len - sizeof(struct ipv6hdr));
@@ -343,9 +333,9 @@ static __always_inline int answer_udp(struct xdp_md *ctx, const struct frame *f,
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 ip_size = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	__u32 grow = ip_size + sizeof(struct icmphdr);
+	__u32 grow = ip_size + sizeof(struct icmp);
 	__u32 quote = f->ip_len;
-	struct icmphdr *icmp;
+	struct icmp *icmp;
 	__u64 sum;
 
 	if (data + sizeof(struct ethhdr) + ip_size + sizeof(struct udphdr) > end)
@@ -368,14 +358,14 @@ static __always_inline int answer_udp(struct xdp_md *ctx, const struct frame *f,
 	__builtin_memset(icmp, 0, sizeof(*icmp));
 	if (v6) {
 		write_headers(data, f, v6, IPPROTO_ICMPV6, sizeof(*icmp) + quote);
-		icmp->type = ICMP6_UNREACH;
-		icmp->code = ICMP6_PORT;
+		icmp->type = ICMP6_UNREACHABLE;
+		icmp->code = PORT6_UNREACHABLE;
 		sum = sum_addrs(f, v6) + bpf_htons(IPPROTO_ICMPV6) + bpf_htons(sizeof(*icmp) + quote);
 		sum += sum_to_end(icmp, end, sizeof(*icmp) + QUOTE6_MAX);
 	} else {
 		write_headers(data, f, v6, IPPROTO_ICMP, sizeof(*icmp) + quote);
-		icmp->type = ICMP4_UNREACH;
-		icmp->code = ICMP4_PORT;
+		icmp->type = ICMP4_UNREACHABLE;
+		icmp->code = PORT4_UNREACHABLE;
 		sum = sum_to_end(icmp, end, sizeof(*icmp) + QUOTE4_MAX);
 	}
 	icmp->checksum = fold(sum);
