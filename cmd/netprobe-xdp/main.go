@@ -42,6 +42,12 @@ func printError(w io.Writer, err error) {
 	if err == nil {
 		return
 	}
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range several.Unwrap() {
+			printError(w, err)
+		}
+		return
+	}
 	if faults, ok := errors.AsType[config.Faults](err); ok {
 		fmt.Fprintln(w, faults.Error())
 		return

@@ -78,7 +78,7 @@ func newRoot() *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate("{{or .Long .Short}}\n\n{{.UsageString}}{{if not .HasParent}}\n" + rootHelp + "{{end}}")
 	root.SetHelpCommand(newHelp(root))
-	root.AddCommand(newVersion())
+	root.AddCommand(newCheck(), newVersion())
 	return root
 }
 

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+)
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("../../" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// found returns what the first group of pattern matches in text, sorted, each
+// once.
+func found(pattern, text string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// TestMetricsPage: docs/metrics.md lists exactly our own families, with their
+// types, and exactly the reasons and causes there are.
+func TestMetricsPage(t *testing.T) {
+	doc := document(t, "docs/metrics.md")
+	x := metrics.New(metrics.Options{Store: &result.Store{}, ProbeName: func() string { return "p" }, App: &metrics.App{},
+		Links: func() []metrics.Link { return nil }})
+	w := httptest.NewRecorder()
+	x.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+
+	served := found(`(?m)^# TYPE (netprobe_\S+ \S+)$`, w.Body.String())
+	var listed []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(netprobe_[a-z_]+)` \\| (gauge|counter)").FindAllStringSubmatch(doc, -1) {
+		listed = append(listed, m[1]+" "+m[2])
+	}
+	slices.Sort(listed)
+	if diff := cmp.Diff(served, listed); diff != "" {
+		t.Errorf("served (-), in docs/metrics.md (+):\n%s", diff)
+	}
+
+	var reasons []string
+	for _, r := range result.Reasons() {
+		reasons = append(reasons, r.String())
+	}
+	slices.Sort(reasons)
+	_, table, _ := strings.Cut(doc, "| reason | meaning |")
+	table, _, _ = strings.Cut(table, "\n## ")
+	if diff := cmp.Diff(reasons, found("(?m)^\\| `([a-z_]+)` \\|", table)); diff != "" {
+		t.Errorf("reasons (-), in docs/metrics.md (+):\n%s", diff)
+	}
+	for c := range (result.Snapshot{}).Causes {
+		if name := result.Cause(c).String(); !strings.Contains(doc, "`"+name+"`") {
+			t.Errorf("docs/metrics.md lacks the cause %s", name)
+		}
+	}
+}
