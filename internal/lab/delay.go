@@ -133,6 +133,9 @@ func (w *Wire) Carried() (ab, ba uint64) {
 func (w *Wire) Lost() (uint64, error) {
 	var lost uint64
 	for _, d := range []*direction{&w.ab, &w.ba} {
+		if d.from == nil {
+			return 0, errors.New("the wire was never built: see the lab's Err")
+		}
 		s, err := d.from.Stats()
 		if err != nil {
 			return 0, fmt.Errorf("reading what the wire dropped: %w", err)

@@ -58,6 +58,8 @@ type Reflector struct {
 	settings reflectSettings
 }
 
+var errNotAttached = errors.New("the reflector was never attached: see the lab's Err")
+
 // AttachReflector puts a reflector on an end until the lab closes.
 func AttachReflector(e *End, o ReflectorOptions) *Reflector {
 	r := &Reflector{}
@@ -125,6 +127,9 @@ func (r *Reflector) fill(o ReflectorOptions) error {
 
 // SetHold changes how long each answer is kept back, from the next frame on.
 func (r *Reflector) SetHold(d time.Duration) error {
+	if r.objs.Settings == nil {
+		return errNotAttached
+	}
 	if d < 0 || d > MaxHold {
 		return fmt.Errorf("hold of %v: 0 to %v", d, MaxHold)
 	}
@@ -139,6 +144,9 @@ func (r *Reflector) SetHold(d time.Duration) error {
 // Counts reads the counters, summed over the CPUs.
 func (r *Reflector) Counts() (ReflectorCounts, error) {
 	var c ReflectorCounts
+	if r.objs.Counters == nil {
+		return c, errNotAttached
+	}
 	fields := []*uint64{
 		&c.Received, &c.Echo, &c.SynAck, &c.RstAck, &c.Unreachable,
 		&c.Dropped, &c.Resets, &c.Ignored, &c.Failed,
