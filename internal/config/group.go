@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -23,8 +24,8 @@ type key[T any] struct {
 
 // readMap reads the entries of a closed map. It returns the entries that are
 // there and not null.
-func readMap[T any](v value, t *T, keys []key[T]) map[string]value {
-	entries, ok := v.entries("a map")
+func readMap[T any](v value, t *T, keys []key[T], allowed string) map[string]value {
+	entries, ok := v.entries(allowed, maxKeys)
 	if !ok {
 		return nil
 	}
@@ -81,7 +82,7 @@ var groupKeys = []key[groupDraft]{
 
 // groups reads the section groups.
 func (d *decoder) groups(v value) {
-	entries, ok := v.entries("a map with at least one group")
+	entries, ok := v.entries("a map with at least one group", math.MaxInt)
 	if !ok {
 		return
 	}
@@ -94,19 +95,13 @@ func (d *decoder) groups(v value) {
 			d.cfg.Groups = append(d.cfg.Groups, Group{Name: e.name(), PermitAutoRegister: true})
 			continue
 		}
-		if e.null() {
-			e.wrong("a map; write {} for a group with defaults only")
-		}
 		d.cfg.Groups = append(d.cfg.Groups, readGroup(e))
 	}
 }
 
 func readGroup(v value) Group {
 	g := groupDraft{Group: Group{Name: v.name(), SrcPortA: 65000, SrcPortZ: 65001, PermitAutoRegister: true}}
-	if v.null() {
-		return g.Group
-	}
-	there := readMap(v, &g, groupKeys)
+	there := readMap(v, &g, groupKeys, "a map; write {} for a group with defaults only")
 	if old, ok := there["src_ip"]; ok {
 		if _, both := there["src_ipv4"]; both {
 			old.warn("is deprecated, and src_ipv4 is used instead of it", "remove it")
@@ -177,7 +172,7 @@ func (v value) checkName() bool {
 	if namePattern.MatchString(v.name()) {
 		return true
 	}
-	v.fault("read the name "+oneLine(shorten(v.name(), maxShown)), "allowed: "+nameAllowed)
+	v.fault("read the name "+strconv.Quote(shorten(v.name(), maxShown)), "allowed: "+nameAllowed)
 	return false
 }
 

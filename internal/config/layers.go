@@ -36,7 +36,7 @@ func (d *decoder) finish() (*Config, error) {
 		return nil, err
 	}
 	d.required(k)
-	if len(d.faults) > 0 {
+	if len(d.faults) > 0 || d.fatal != nil {
 		return nil, d.failed()
 	}
 	d.fill(k)

@@ -98,7 +98,10 @@ type decoder struct {
 
 	flat    map[*yaml.Node][]pair // maps whose merge keys were applied
 	merging map[*yaml.Node]bool
-	merged  int
+	merged  int // keys that came from merge keys so far
+	fatal   *Fault
+
+	maxMerged int
 }
 
 func newDecoder(opts Options) *decoder {
@@ -115,6 +118,7 @@ func (d *decoder) parse(s *source) (*yaml.Node, bool) {
 	if s == nil {
 		return nil, true
 	}
+	d.maxMerged += maxMerged(len(s.data))
 	root, fault := s.parse()
 	if fault != nil {
 		d.faults = append(d.faults, *fault)
@@ -128,7 +132,7 @@ func (d *decoder) parse(s *source) (*yaml.Node, bool) {
 func (d *decoder) file(root *yaml.Node, name string) bool {
 	top := value{d: d, file: name, line: root.Line, node: target(root)}
 	const allowed = "a map with the keys global, groups and targets"
-	entries, ok := top.entries(allowed)
+	entries, ok := top.entries(allowed, maxKeys)
 	if !ok {
 		return false
 	}
@@ -161,7 +165,7 @@ func (d *decoder) settings(root *yaml.Node, name string) {
 	// The other file's positions are needed to tell what both set.
 	before := d.cfg.positions
 	d.cfg.positions = positions{}
-	entries, ok := top.entries("a map with the keys engine, safety and metrics")
+	entries, ok := top.entries("a map with the keys engine, safety and metrics", maxKeys)
 	d.cfg.positions = before
 	if !ok {
 		return
@@ -187,7 +191,7 @@ func (d *decoder) section(s *section, v value) {
 			before[f.name] = p
 		}
 	}
-	entries, ok := v.entries("a map")
+	entries, ok := v.entries("a map", maxKeys)
 	if !ok {
 		return
 	}
@@ -212,6 +216,9 @@ func (d *decoder) section(s *section, v value) {
 
 // failed returns everything that is wrong.
 func (d *decoder) failed() error {
+	if d.fatal != nil { // what else was found may only follow from it
+		d.faults = Faults{*d.fatal}
+	}
 	d.inOrder(d.faults)
 	code := exitcode.Config
 	if d.faults[0].File == fromFlags {

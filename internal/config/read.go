@@ -40,7 +40,7 @@ func (v value) text(allowed string) (string, bool) {
 	switch classify(v.node) {
 	case kindText:
 		return v.node.Value, true
-	case kindBool, kindInt, kindFloat, kindDate:
+	case kindBool, kindInt, kindFloat, kindDate, kindUnclear:
 		allowed += "; quote it if it is meant as text"
 	}
 	v.wrong(allowed)
@@ -74,17 +74,25 @@ func (v value) boolean() (bool, bool) {
 
 func (v value) integer(low, high int) (int, bool) {
 	allowed := "a whole number"
-	switch {
-	case low == math.MinInt:
-	case high == math.MaxInt:
-		allowed += fmt.Sprintf(" of at least %d", low)
-	default:
+	if low > math.MinInt {
 		allowed += fmt.Sprintf(", %d to %d", low, high)
 	}
-	if v.node.Kind != yaml.ScalarNode || classify(v.node) != kindInt {
-		if v.node.Kind == yaml.ScalarNode && classify(v.node) == kindText && classifyPlain(v.node.Value) == kindInt {
-			allowed += ", without quotes"
-		}
+	return v.integerAs(allowed, low, high)
+}
+
+func (v value) integerAs(allowed string, low, high int) (int, bool) {
+	if v.node.Kind != yaml.ScalarNode {
+		v.wrong(allowed)
+		return 0, false
+	}
+	switch k := classify(v.node); {
+	case k == kindUnclear:
+		v.wrong(allowed + ", in plain decimal")
+		return 0, false
+	case k == kindText && classifyPlain(v.node.Value) == kindInt:
+		v.wrong(allowed + ", without quotes")
+		return 0, false
+	case k != kindInt:
 		v.wrong(allowed)
 		return 0, false
 	}
@@ -121,15 +129,11 @@ func (v value) number(low, high float64, positive bool) (float64, bool) {
 // wholeSeconds reads a whole number of seconds. Like netprobify it takes a
 // negative number for 0 where 0 is allowed.
 func (v value) wholeSeconds(low int) (time.Duration, bool) {
-	if low > 0 {
-		s, ok := v.integer(low, maxInterval)
-		return time.Duration(s) * time.Second, ok
+	allowed := fmt.Sprintf("a whole number of seconds, %d to %d", low, maxInterval)
+	if low == 0 {
+		low = math.MinInt
 	}
-	s, ok := v.integer(math.MinInt, math.MaxInt)
-	if ok && s > maxInterval {
-		v.wrong(fmt.Sprintf("a whole number, 0 to %d", maxInterval))
-		return 0, false
-	}
+	s, ok := v.integerAs(allowed, low, maxInterval)
 	return time.Duration(max(s, 0)) * time.Second, ok
 }
 

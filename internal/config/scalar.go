@@ -36,7 +36,7 @@ var (
 	// Integers of YAML 1.2 only, and base 60 of YAML 1.1 only.
 	unclearNumber = regexp.MustCompile(`^[-+]?(?:0o[0-7_]+|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?|0[0-9_]+)$`)
 	floatForm     = regexp.MustCompile(`^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
-	dateForm      = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:$|[Tt\s])`)
+	dateForm      = regexp.MustCompile(`^[0-9]{4}-(?:[0-9]{2}-[0-9]{2}$|[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:)`)
 )
 
 // classify returns the kind of a scalar node.

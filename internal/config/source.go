@@ -158,7 +158,7 @@ func (s *source) badLine(hint int) int {
 			bad = mid
 		}
 	}
-	return max(bad, hint)
+	return max(bad, min(hint, len(ends)))
 }
 
 // tabIndent looks for a line indented with a tab at or just after line.

@@ -40,8 +40,8 @@ var targetKeys = []key[targetDraft]{
 	{name: "nb_packets", read: func(t *targetDraft, v value) { keep(&t.NbPackets)(v.integer(1, maxCount)) }},
 	{name: "ip_payload_size", read: func(t *targetDraft, v value) { keep(&t.IPPayloadSize)(v.integer(0, maxIPPayload)) }},
 	{name: "threshold", read: func(t *targetDraft, v value) {
-		if there := readMap(v, t, thresholdKeys); there != nil && len(v.node.Content) == 0 {
-			v.wrong("latency, loss or both")
+		if there := readMap(v, t, thresholdKeys, thresholdAllowed); there != nil && len(v.node.Content) == 0 {
+			v.wrong(thresholdAllowed)
 		}
 	}, strict: true},
 	{name: "alert_level", read: func(t *targetDraft, v value) {
@@ -55,8 +55,12 @@ var targetKeys = []key[targetDraft]{
 		t.auto, ok = v.boolean()
 		t.unsure = t.unsure || !ok
 	}},
-	{name: "explicit_groups", read: func(t *targetDraft, v value) { readMap(v, t, explicitKeys) }},
+	{name: "explicit_groups", read: func(t *targetDraft, v value) {
+		readMap(v, t, explicitKeys, "a map with register_to, exclude_from or both")
+	}},
 }
+
+const thresholdAllowed = "a map with latency, loss or both"
 
 var thresholdKeys = []key[targetDraft]{
 	{name: "latency", read: func(t *targetDraft, v value) { t.ThresholdLatency = v.threshold() }},
@@ -103,7 +107,7 @@ func (t *targetDraft) groupNames(v value) []value {
 // known.
 func (d *decoder) targets(v value) {
 	const allowed = "a map with at least one target; remove the key when there is none"
-	entries, ok := v.entries(allowed)
+	entries, ok := v.entries(allowed, math.MaxInt)
 	if !ok {
 		return
 	}
@@ -126,7 +130,7 @@ func (d *decoder) targets(v value) {
 // readTarget reads one target and checks its keys against one another.
 func readTarget(t *targetDraft) {
 	v := t.at
-	there := readMap(v, t, targetKeys)
+	there := readMap(v, t, targetKeys, "a map with at least type and destination")
 	if there == nil {
 		return
 	}

@@ -9,9 +9,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxMerged bounds how many keys merge keys (<<) may add up to, so that
-// anchors that merge one another cannot take all memory.
-const maxMerged = 10_000_000
+// Anchors that merge one another must not take all memory. maxMerged is how
+// many keys merge keys (<<) may add up to for a file of this many bytes: a
+// target that merges one other takes some 15 bytes and gains at most 16 keys.
+func maxMerged(bytes int) int { return min(10_000+2*bytes, 20_000_000) }
+
+// maxKeys is the largest number of keys of a map that holds known keys only.
+const maxKeys = 100
 
 // value is one node together with where it stands.
 type value struct {
@@ -34,12 +38,11 @@ func (v value) fault(read, allowed string) {
 
 // wrong records that the value is not what is allowed there.
 func (v value) wrong(allowed string) {
+	read := "read " + v.show()
 	if v.node.Kind == yaml.ScalarNode && classify(v.node) == kindUnclear {
-		v.fault("read "+v.show()+", which versions of YAML read differently",
-			"allowed: "+allowed+"; quote text, write numbers in plain decimal and switches as true or false")
-		return
+		read += ", which versions of YAML read differently"
 	}
-	v.fault("read "+v.show(), "allowed: "+allowed)
+	v.fault(read, "allowed: "+allowed)
 }
 
 // missing records that a key of the map v is not there.
@@ -89,13 +92,17 @@ func (v value) items(allowed string) ([]value, bool) {
 }
 
 // entries returns the entries of a map in order, merge keys applied, and
-// records the position of each.
-func (v value) entries(allowed string) ([]value, bool) {
+// records the position of each. There may be at most so many.
+func (v value) entries(allowed string, most int) ([]value, bool) {
 	if v.node.Kind != yaml.MappingNode || v.node.Tag != "!!map" {
 		v.wrong(allowed)
 		return nil, false
 	}
 	pairs := v.d.flatten(v, v.node)
+	if len(pairs) > most {
+		v.fault(fmt.Sprintf("read a map of %d keys", len(pairs)), "allowed: "+allowed)
+		return nil, false
+	}
 	all := make([]value, len(pairs))
 	for i, p := range pairs {
 		all[i] = value{d: v.d, file: v.file, line: p.line, path: append(slices.Clip(v.path), p.name), node: p.node}
@@ -194,9 +201,10 @@ func (d *decoder) merge(at value, merge *yaml.Node, own []pair) []pair {
 			continue
 		}
 		more := d.flatten(at, n)
-		if d.merged += len(more); d.merged > maxMerged {
-			if d.merged-len(more) <= maxMerged {
-				mv.fault(fmt.Sprintf("merge keys add up to more than %d keys", maxMerged), "allowed: fewer; write the values out instead of merging maps of maps")
+		if d.merged += len(more); d.merged > d.maxMerged {
+			if d.fatal == nil {
+				d.fatal = &Fault{File: at.file, Line: merge.Line, Key: joinPath(mv.path), Read: fmt.Sprintf("merge keys add up to more than %d keys by here", d.maxMerged),
+					Allowed: "allowed: merge keys that name small maps; write the values out"}
 			}
 			break
 		}
