@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// FuzzLoad: whatever the files hold, there is either a configuration that keeps
+// its promises, or faults of one line each.
+func FuzzLoad(f *testing.F) {
+	for _, dir := range []string{"invalid", "valid"} {
+		files, err := filepath.Glob(filepath.Join("testdata", dir, "*.*"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, name := range files {
+			if data, err := os.ReadFile(name); err == nil && filepath.Ext(name) != ".want" {
+				f.Add(data, []byte("engine: {tick: 1ms}"), filepath.Ext(name) == ".json")
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, data, settings []byte, json bool) {
+		name := "fuzz.yaml"
+		if json {
+			name = "fuzz.json"
+		}
+		c, err := decode(&source{name, data}, &source{"settings.yaml", settings}, Options{File: name, Settings: "settings.yaml"})
+		if err != nil {
+			var faults Faults
+			if c != nil || !errors.As(err, &faults) || len(faults) == 0 {
+				t.Fatalf("got %v and %v", c, err)
+			}
+			for _, fault := range faults {
+				if s := fault.String(); strings.ContainsAny(s, "\n\r\x1b") || fault.Read == "" {
+					t.Fatalf("not one line: %q", s)
+				}
+			}
+			return
+		}
+		if err := promises(c); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// promises checks what other packages rely on without looking again.
+func promises(c *Config) error {
+	g := c.Global
+	if !namePattern.MatchString(g.ProbeName) || g.Interval <= 0 || g.PrometheusPort < 1 || g.PrometheusPort > 65535 || g.IntervalPackets < 0 {
+		return fmt.Errorf("global %+v", g)
+	}
+	if c.Engine.Tick <= 0 || c.Safety.MaxPPS < 1 || c.Safety.MaxPrefixPPS < 1 || c.Metrics.MaxSeries < 1 {
+		return fmt.Errorf("ours %+v %+v %+v", c.Engine, c.Safety, c.Metrics)
+	}
+	for _, g := range c.Groups {
+		if !namePattern.MatchString(g.Name) || g.SrcPortA == 0 || g.SrcPortA > g.SrcPortZ || g.DSCP > 63 {
+			return fmt.Errorf("group %+v", g)
+		}
+	}
+	for _, t := range c.Targets {
+		if !namePattern.MatchString(t.Name) || t.Destination == "" || t.NbPackets < 1 || t.Timeout <= 0 || len(t.Groups) == 0 || t.Family != "ipv4" && t.Family != "ipv6" {
+			return fmt.Errorf("target %+v", t)
+		}
+		for _, i := range t.Groups {
+			if i < 0 || i >= len(c.Groups) {
+				return fmt.Errorf("target %+v of %d groups", t, len(c.Groups))
+			}
+		}
+	}
+	return nil
+}
