@@ -10,6 +10,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/bpf"
@@ -26,11 +27,12 @@ type Options struct {
 	Queues int
 }
 
-// Program is the loaded XDP program with its maps. Register, SetFilter and
-// Close belong to one goroutine; Counters may be called from any.
+// Program is the loaded XDP program with its maps. Attach, Register,
+// SetFilter and Close belong to one goroutine; Counters may be called from any.
 type Program struct {
 	objects bpf.SteerObjects
 	filter  *packet.Filter // what the maps hold
+	link    link.Link      // nil until Attach
 }
 
 // Load loads the program into the kernel, attached to nothing. It needs Linux
@@ -54,12 +56,18 @@ func Load(o Options) (*Program, error) {
 	return p, nil
 }
 
-// Close unloads the program, unless it is still attached.
-func (p *Program) Close() error { return p.objects.Close() }
+// Close detaches the program and unloads it.
+func (p *Program) Close() error {
+	var err error
+	if p.link != nil {
+		err = p.link.Close()
+	}
+	return errors.Join(err, p.objects.Close())
+}
 
 // loadError says what to do about a program that does not load.
 func loadError(err error) error {
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !verifierSpoke(err) {
+	if errors.Is(err, unix.EPERM) && !verifierSpoke(err) {
 		return exitcode.With(exitcode.NoPermission,
 			fmt.Errorf("load the XDP program: %w: run as root, or with the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW", err))
 	}
@@ -159,4 +167,3 @@ func (p *Program) Counters() (Counters, error) {
 	}
 	return c, nil
 }
-
