@@ -24,7 +24,7 @@ import (
 
 // side is one end of a test's network: a namespace with the interface eth0.
 type side struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	ns   *namespace
 	nl   *netlink.Handle
@@ -33,7 +33,7 @@ type side struct {
 var namespaces atomic.Int32
 
 // newSide makes a namespace that ends with the test.
-func newSide(t *testing.T) *side {
+func newSide(t testing.TB) *side {
 	t.Helper()
 	s := &side{t: t, name: fmt.Sprintf("npxnetdev%d-%d", os.Getpid(), namespaces.Add(1))}
 	made := make(chan error)
@@ -69,7 +69,7 @@ func newSide(t *testing.T) *side {
 
 // network is a prober and a gateway with a veth pair between their eth0.
 // 192.0.2.9/24 and 2001:db8::9/64 are the prober's, .1 and .2 (::1 and ::2) the gateway's.
-func network(t *testing.T) (prober, gw *side) {
+func network(t testing.TB) (prober, gw *side) {
 	t.Helper()
 	needRoot(t)
 	prober, gw = newSide(t), newSide(t)
@@ -79,7 +79,7 @@ func network(t *testing.T) (prober, gw *side) {
 	return prober, gw
 }
 
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		return
@@ -210,12 +210,12 @@ func (s *side) open() *Link {
 }
 
 // testLog shows the log of a failed test.
-func testLog(t *testing.T) *slog.Logger {
+func testLog(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // eventually waits for ok with a deadline that only a broken program misses.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {

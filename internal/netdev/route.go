@@ -54,15 +54,20 @@ func (l *Link) Route(dst, src netip.Addr) (Route, error) {
 // RouteForeign is Route for a source that need not be local: where it is not, the
 // route is that of the kernel's own choice of source, and Local is src.
 func (l *Link) RouteForeign(dst, src netip.Addr) (Route, error) {
+	if !src.IsValid() {
+		return l.route(dst, src)
+	}
 	local, err := l.IsLocal(src)
 	if err != nil {
 		return Route{}, err
 	}
-	if local {
+	if local || src.Is4() != dst.Is4() {
 		return l.route(dst, src)
 	}
 	r, err := l.route(dst, netip.Addr{})
-	r.Local = src
+	if err == nil {
+		r.Local = src
+	}
 	return r, err
 }
 

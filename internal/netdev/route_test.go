@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 
@@ -153,6 +154,17 @@ func TestRoute(t *testing.T) {
 				t.Errorf("from %s: %+v, %v; want gateway %s", src, r, err, want)
 			}
 		}
+		if r, err := l.RouteForeign(ip("203.0.113.1"), netip.Addr{}); err != nil || r.Local != v4 {
+			t.Errorf("from the kernel's choice: %+v, %v", r, err)
+		}
+		for _, src := range []string{"2001:db8::123", "2001:db8::9"} {
+			if r, err := l.RouteForeign(ip("203.0.113.1"), ip(src)); !errors.Is(err, ErrNotLocalSource) || r.Local.IsValid() {
+				t.Errorf("IPv4 from %s: %+v, %v", src, r, err)
+			}
+		}
+		if r, err := l.RouteForeign(ip("8.8.8.8"), ip("192.0.2.123")); !errors.Is(err, ErrNoRoute) {
+			t.Errorf("without a route: %+v, %v", r, err)
+		}
 	})
 
 	t.Run("follows a change", func(t *testing.T) {
@@ -220,6 +232,27 @@ func BenchmarkNextHopLoad(b *testing.B) {
 	for b.Loop() {
 		if s, _ := h.Load(); s != HopReady {
 			b.Fatal(s)
+		}
+	}
+}
+
+// BenchmarkRoute is the price of one destination after a change.
+func BenchmarkRoute(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("needs root to make network namespaces")
+	}
+	prober, _ := network(b)
+	prober.route("203.0.113.0/24", "192.0.2.1")
+	l := prober.open()
+	for _, dst := range []string{"192.0.2.77", "203.0.113.1"} {
+		for _, src := range []netip.Addr{{}, ip("192.0.2.9")} {
+			b.Run(dst+"/"+src.String(), func(b *testing.B) {
+				for b.Loop() {
+					if _, err := l.Route(ip(dst), src); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }
