@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"math/bits"
+	"sync/atomic"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+)
+
+// flow is one path, and the probes under way on it. The control goroutine
+// makes and retires it, one worker sends on it, any worker looks it up.
+type flow struct {
+	packet.Flow
+	hash  uint64
+	owner *worker
+	hop   atomic.Pointer[netdev.NextHop] // control stores, workers load
+
+	slots []slot        // a power of two; probe n uses slots[n mod len]
+	last  atomic.Uint32 // number of the newest probe; the owner stores
+
+	offset uint32 // TCP: where the next sequence number stands in its window. Owner only
+	dscp   uint8  // of the resets
+
+	users int // legs that send on it. Control only
+	needs int // slots the users need together. Control only
+}
+
+func (f *flow) at(n uint32) *slot { return &f.slots[n&uint32(len(f.slots)-1)] }
+
+// index finds flows by their hash. It is immutable: when flows come or go, a
+// new one takes its place.
+type index struct {
+	entries []*flow // open addressing, a power of two, at most half full
+}
+
+func newIndex(flows map[packet.Flow]*flow) *index {
+	size := 1 << bits.Len(uint(2*len(flows)))
+	ix := &index{entries: make([]*flow, size)}
+	for _, f := range flows {
+		i := int(f.hash) & (size - 1)
+		for ix.entries[i] != nil {
+			i = (i + 1) & (size - 1)
+		}
+		ix.entries[i] = f
+	}
+	return ix
+}
+
+// lookup returns the flow with this hash and exactly this identity, or nil.
+func (ix *index) lookup(hash uint64, key *packet.Flow) *flow {
+	mask := len(ix.entries) - 1
+	for i := int(hash) & mask; ; i = (i + 1) & mask {
+		f := ix.entries[i]
+		if f == nil {
+			return nil
+		}
+		if f.hash == hash && f.Flow == *key {
+			return f
+		}
+	}
+}
+
+// maxSlots bounds the probes under way on one flow: UDP numbers wrap at 4096,
+// and the newest and the oldest must be told apart.
+const maxSlots = 2048
+
+// slotsFor rounds what a flow needs up to a power of two.
+func slotsFor(needs int) int {
+	return min(maxSlots, 1<<bits.Len(uint(max(needs, 2)-1)))
+}
+
+// filterOf is what the XDP program and the parser have to let through for these
+// flows.
+func filterOf(flows map[packet.Flow]*flow) *packet.Filter {
+	ft := new(packet.Filter)
+	for k := range flows {
+		ft.AddLocal(k.Local)
+		switch k.Proto {
+		case packet.TCP:
+			ft.LocalTCP.Add(k.LocalPort)
+			ft.RemoteTCP.Add(k.RemotePort)
+		case packet.UDP:
+			ft.LocalUDP.Add(k.LocalPort)
+		}
+	}
+	return ft
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
+)
+
+// probe sends the target's next probe, or counts why it did not leave.
+func (w *worker) probe(t *target, now int64) {
+	g, i, a := t.plan.Probe(t.probe)
+	s := t.series[g]
+	r := s.round(t.round)
+	r.dispatched++
+	if now-t.due() > w.engine.interval {
+		w.skip(s, r, result.Behind)
+		return
+	}
+	leg := s.leg(i, a)
+	f := leg.flow.Load()
+	if f == nil {
+		w.skip(s, r, result.Reason(leg.why.Load()))
+		return
+	}
+	state, mac := f.hop.Load().Load()
+	switch state {
+	case netdev.HopPending:
+		w.skip(s, r, result.NeighbourPending)
+	case netdev.HopDown:
+		w.skip(s, r, result.LinkDown)
+	case netdev.HopFailed:
+		// The network did not answer: a loss, and nobody was sent anything.
+		r.Sent++
+		r.Lose(result.NoNeighbour)
+		w.finish(s, r)
+	default:
+		w.send(s, r, t.round, f, mac)
+	}
+}
+
+func (w *worker) skip(s *series, r *openRound, why result.Reason) {
+	r.Skip(why)
+	w.finish(s, r)
+}
+
+// send puts one probe on the wire. Its slot is ready before the kick, because
+// the answer may come on another queue before the kick returns.
+func (w *worker) send(s *series, r *openRound, round uint32, f *flow, mac [6]byte) {
+	last := f.last.Load()
+	n := last + 1
+	sl := f.at(n)
+	if sl.queued || s.typ.OneInFlight && f.at(last).busy() {
+		w.skip(s, r, result.TupleBusy)
+		return
+	}
+	socket := w.sockets[0]
+	number := n
+	if s.typ.Proto == packet.TCP {
+		number = w.nextOffset(f, s, mac)
+	}
+	frame := socket.Reserve()
+	if frame == nil {
+		w.skip(s, r, result.RingFull)
+		return
+	}
+	length := packet.Build(frame, &f.Flow, &s.shape, f.hash, number, w.engine.Link.MAC(), mac)
+	sl.series.Store(s)
+	sl.offset.Store(number)
+	sl.round = round
+	f.last.Store(n)
+	sl.word.Store(wordOf(uint16(n), inFlight, 0))
+
+	before := w.engine.clock.now()
+	outcome := socket.Send(length)
+	after := w.engine.clock.now()
+
+	if outcome != xsk.Sent {
+		sl.word.Store(wordOf(uint16(n), free, 0))
+		why := result.LinkDown
+		if outcome == xsk.RingFull {
+			why = result.RingFull
+		}
+		w.skip(s, r, why)
+		return
+	}
+	sl.sent, sl.bracket = before, after-before
+	s.expiry.push(sl)
+	r.Sent++
+}
+
+// nextOffset returns where the next SYN's sequence number stands relative to
+// the flow's base, and moves on by more than what it occupies. At the end of
+// the window it starts again, after a RST that clears what the peer may still
+// hold of the last SYN: seen from there, the new one is out of its window.
+func (w *worker) nextOffset(f *flow, s *series, mac [6]byte) uint32 {
+	step := uint32(s.shape.PayloadLen) + 2
+	offset := f.offset
+	if offset+step > packet.SeqWindow {
+		w.sendReset(f, packet.Base(f.hash)+f.at(f.last.Load()).offset.Load()+1, mac)
+		offset = 0
+	}
+	f.offset = offset + step
+	return offset
+}
+
+// sendResets answers the SYN-ACKs of this tick: the kernel never saw the
+// connections, so nobody else closes them.
+func (w *worker) sendResets() {
+	for _, r := range w.resets {
+		if state, mac := r.flow.hop.Load().Load(); state == netdev.HopReady {
+			w.sendReset(r.flow, r.seq, mac)
+		}
+	}
+	w.resets = w.resets[:0]
+}
+
+func (w *worker) sendReset(f *flow, seq uint32, mac [6]byte) {
+	socket := w.sockets[0]
+	if frame := socket.Reserve(); frame != nil {
+		socket.Send(packet.BuildReset(frame, &f.Flow, f.dscp, f.hash, seq, w.engine.Link.MAC(), mac))
+	}
+}

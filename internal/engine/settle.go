@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+)
+
+// expire counts the probes whose time is over, and those that another worker
+// saw answered. now was read before the rings were: an answer that had arrived
+// by then has been seen.
+func (w *worker) expire(now int64) {
+	for _, e := range w.expiries {
+		for sl := e.pop(now); sl != nil; sl = e.pop(now) {
+			word := sl.word.Load()
+			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), expired, 0)) {
+				s := sl.series.Load()
+				r := s.round(sl.round)
+				r.Lose(result.Timeout)
+				w.finish(s, r)
+				continue
+			}
+			if sl.busy() {
+				w.settle(sl)
+			}
+		}
+	}
+}
+
+// uncertainty is how much longer than the running median a kick may take
+// before the sample is marked, ns.
+const uncertainty = int64(20 * time.Microsecond)
+
+// settle counts an answered or refused slot. Only the owner calls it.
+func (w *worker) settle(sl *slot) {
+	word := sl.word.Load()
+	s := sl.series.Load()
+	r := s.round(sl.round)
+	next := uint64(settled)
+	switch rtt := roundTrip(sl.sent, word); {
+	case stateOf(word) == refused:
+		r.Lose(result.ICMPError)
+	case int64(rtt) > s.timeout:
+		r.Lose(result.Timeout)
+		s.result.LateAnswer()
+		next = lateAnswered
+	case rtt < 0:
+		w.engine.clockFaults.Add(1)
+		r.AnswerWithoutTime()
+	default:
+		r.Answer(rtt, w.mark(sl.bracket))
+	}
+	sl.word.Store(wordOf(genOf(word), next, 0))
+	w.finish(s, r)
+}
+
+// mark says whether a kick took unusually long, and lets the running median
+// follow: a step towards each observation, so that half lie on either side.
+func (w *worker) mark(bracket int64) bool {
+	if w.median == 0 {
+		w.median = bracket
+		return false
+	}
+	step := max(16, w.median/32)
+	if bracket > w.median {
+		w.median += step
+	} else {
+		w.median -= step
+	}
+	return bracket > w.median+uncertainty
+}
+
+// finish publishes the round when its last probe is accounted for.
+func (w *worker) finish(s *series, r *openRound) {
+	if r.dispatched == s.planned() && r.Pending() == 0 {
+		s.result.Publish(&r.Round, time.Now())
+		r.Round.Reset()
+		r.dispatched = 0
+	}
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
+)
+
+const (
+	// grace is how long after its timeout a probe is given up: an answer that
+	// arrived in time, by its receive time, may still wait to be read.
+	grace = 20 * time.Millisecond
+	// longestSleep bounds a sleep, so that new targets and the end are seen.
+	longestSleep = 50 * time.Millisecond
+	// receiveBatch bounds the replies handled before the next probe gets its
+	// turn.
+	receiveBatch = 256
+	// maxResets bounds the resets that wait for the end of a tick.
+	maxResets = 4096
+)
+
+// worker paces, sends, receives, matches and expires. It runs on one goroutine;
+// what others may touch is marked.
+type worker struct {
+	engine  *Engine
+	sockets []*xsk.Socket // it receives on all, and sends on the first
+	waiter  *xsk.Waiter
+
+	schedule schedule
+	expiries []*expiry
+	resets   []reset
+	reply    packet.Reply
+
+	median int64 // running median of how long a kick takes, ns
+
+	lag     windowMax     // how late the first due probe was, ns
+	foreign atomic.Uint64 // verified replies that match no probe
+
+	mu      sync.Mutex // guards arrived
+	arrived []*target  // new targets, not yet in the schedule
+	news    atomic.Bool
+}
+
+// reset is a RST owed to a peer that sent a SYN-ACK.
+type reset struct {
+	flow *flow
+	seq  uint32
+}
+
+// give hands a new target to the worker. Any goroutine may call it.
+func (w *worker) give(t *target) {
+	w.mu.Lock()
+	w.arrived = append(w.arrived, t)
+	w.mu.Unlock()
+	w.news.Store(true)
+}
+
+func (w *worker) take() {
+	w.news.Store(false)
+	w.mu.Lock()
+	arrived := w.arrived
+	w.arrived = nil
+	w.mu.Unlock()
+	now := w.engine.clock.now()
+	for _, t := range arrived {
+		for _, s := range t.series {
+			s.expiry = w.expiryFor(s.timeout)
+		}
+		t.cycle = w.engine.firstCycle(t.plan.Phase, now)
+		if t.total > 0 {
+			w.schedule.add(t)
+		}
+	}
+}
+
+func (w *worker) expiryFor(timeout int64) *expiry {
+	for _, e := range w.expiries {
+		if e.timeout == timeout {
+			return e
+		}
+	}
+	e := &expiry{timeout: timeout}
+	w.expiries = append(w.expiries, e)
+	return e
+}
+
+// run works until ctx ends.
+func (w *worker) run(ctx context.Context) {
+	runtime.LockOSThread() // a worker keeps its thread: no hand-over between a stamp and its kick
+	defer runtime.UnlockOSThread()
+	for ctx.Err() == nil {
+		if w.news.Load() {
+			w.take()
+		}
+		now := w.engine.clock.now()
+		w.receive()
+		w.expire(now)
+		wait := w.sendDue(now)
+		if len(w.resets) > 0 {
+			w.receive()
+			w.sendResets()
+		}
+		if wait > 0 {
+			w.waiter.Wait(time.Duration(wait))
+		}
+	}
+}
+
+// sendDue sends the probes that are due within a tick, and returns how long
+// until the next thing to do, ns; 0 when more is due already.
+func (w *worker) sendDue(now int64) int64 {
+	horizon := now + w.engine.tick
+	for sent := 0; ; sent++ {
+		next, ok := w.schedule.next()
+		if !ok {
+			return int64(longestSleep)
+		}
+		if next.target.gone.Load() {
+			w.schedule.drop()
+			continue
+		}
+		if sent == 0 {
+			w.lag.observe(now, max(0, now-next.due))
+		}
+		if next.due > horizon {
+			return min(next.due-now, int64(longestSleep), w.untilExpiry(now))
+		}
+		if sent == receiveBatch {
+			return 0
+		}
+		if wait := w.engine.Limiter.take(now); wait > 0 {
+			return min(wait, int64(longestSleep))
+		}
+		w.probe(next.target, now)
+		next.target.advance(w.engine.interval)
+		w.schedule.again()
+		now = w.engine.clock.now()
+	}
+}
+
+// untilExpiry is how long until a round may be completed by a timeout, ns.
+func (w *worker) untilExpiry(now int64) int64 {
+	wait := int64(longestSleep)
+	for _, e := range w.expiries {
+		if e.first != nil {
+			wait = min(wait, max(1, e.first.sent+e.timeout+int64(grace)-now))
+		}
+	}
+	return wait
+}
+
+// windowMax is the largest of what was observed lately: in the current window
+// and the one before it. One goroutine observes, any may read.
+type windowMax struct {
+	start   int64
+	current atomic.Int64
+	before  atomic.Int64
+}
+
+const lagWindow = int64(15 * time.Second)
+
+func (m *windowMax) observe(now, v int64) {
+	if now-m.start > lagWindow {
+		m.before.Store(m.current.Load())
+		m.current.Store(0)
+		m.start = now
+	}
+	if v > m.current.Load() {
+		m.current.Store(v)
+	}
+}
+
+func (m *windowMax) read() time.Duration {
+	return time.Duration(max(m.current.Load(), m.before.Load()))
+}

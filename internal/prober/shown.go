@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prober
+
+import (
+	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+)
+
+// exposition says where the metrics find what they show.
+func (p *prober) exposition() metrics.Options {
+	return metrics.Options{
+		Store:     &p.store,
+		ProbeName: func() string { return p.cfg.Global.ProbeName },
+		Version:   p.Version,
+		Revision:  p.Revision,
+		App:       &p.app,
+		Targets:   p.names.shown,
+		Links:     p.links,
+		MaxSeries: p.cfg.Metrics.MaxSeries,
+		Log:       p.Log,
+	}
+}
+
+// links reads what the XDP programs and sockets counted, for one scrape.
+func (p *prober) links() []metrics.Link {
+	var all []metrics.Link
+	for _, t := range p.ports {
+		if t.engine == nil {
+			continue
+		}
+		l := metrics.Link{Interface: t.link.Name(), Mode: t.attachment.Mode, Bind: t.bind()}
+		st := t.engine.Stats()
+		l.ScheduleLag, l.Foreign, l.ClockFaults = st.Lag, st.Foreign, st.ClockFaults
+		for _, e := range st.ICMPErrors {
+			l.ICMPErrors = append(l.ICMPErrors, metrics.ICMPError(e))
+		}
+		counted, err := t.program.Counters()
+		if err != nil {
+			p.Log.Warn("cannot read the XDP program's counters", "interface", l.Interface, "error", err)
+			continue
+		}
+		for q, s := range t.sockets {
+			st, err := s.Stats()
+			if err != nil {
+				p.Log.Warn("cannot read a socket's counters", "interface", l.Interface, "queue", q, "error", err)
+			}
+			l.Queues = append(l.Queues, metrics.Queue{
+				ID: q, Steered: counted.Queues[q].Steered, Passed: counted.Queues[q].Passed,
+				RxRingFull: st.RxRingFull, FillRingEmpty: st.FillRingEmpty,
+			})
+		}
+		for v, n := range counted.Verdicts {
+			if v := packet.Verdict(v); n > 0 && !v.Steered() {
+				l.PassedReasons = append(l.PassedReasons, metrics.ReasonCount{Reason: v.String(), Count: n})
+			}
+		}
+		all = append(all, l)
+	}
+	return all
+}
