@@ -4,6 +4,8 @@ package config
 
 import (
 	"fmt"
+	"hash/maphash"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -80,17 +82,53 @@ func joinPath(path []string) string {
 	return strings.Join(short, ".")
 }
 
-// positions remembers where each key was read; the key is its path joined by
-// NUL, since target names contain dots.
-type positions map[string]position
-
-type position struct {
-	file string
-	line int
-	key  string // the variable or flag that set it; "" in a file
+// positions remembers where each key was read. It holds hashes of paths, since
+// 100,000 targets have some 600,000 of them. The zero value holds nothing.
+type positions struct {
+	seed    maphash.Seed
+	at      map[uint64]position
+	origins []origin
 }
 
-func posKey(path []string) string { return strings.Join(path, "\x00") }
+// position is a line (0: none) and an index into origins.
+type position struct{ line, origin int32 }
+
+// origin is a file, or the variable or flag that set a key.
+type origin struct{ file, key string }
+
+func newPositions() positions {
+	return positions{seed: maphash.MakeSeed(), at: map[uint64]position{}}
+}
+
+func (p *positions) hash(path []string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(p.seed)
+	for _, key := range path {
+		h.WriteString(key)
+		h.WriteByte(0)
+	}
+	return h.Sum64()
+}
+
+func (p *positions) set(path []string, from origin, line int) {
+	i := slices.Index(p.origins, from)
+	if i < 0 {
+		i = len(p.origins)
+		p.origins = append(p.origins, from)
+	}
+	p.at[p.hash(path)] = position{line: int32(line), origin: int32(i)}
+}
+
+func (p *positions) get(path []string) (from origin, line int, ok bool) {
+	if p.at == nil {
+		return from, 0, false
+	}
+	at, ok := p.at[p.hash(path)]
+	if !ok {
+		return from, 0, false
+	}
+	return p.origins[at.origin], int(at.line), true
+}
 
 // Fault returns a fault at the position of the key with this path, or of its
 // nearest parent that was read: cfg.Fault("read 70000", "allowed: 1 to
@@ -101,10 +139,10 @@ func (c *Config) Fault(read, allowed string, path ...string) Fault {
 		f.File = "built-in configuration"
 	}
 	for n := len(path); n > 0; n-- {
-		if p, ok := c.positions[posKey(path[:n])]; ok {
-			f.File, f.Line = p.file, p.line
-			if p.key != "" {
-				f.Key = p.key
+		if from, line, ok := c.positions.get(path[:n]); ok {
+			f.File, f.Line = from.file, line
+			if from.key != "" {
+				f.Key = from.key
 			}
 			break
 		}

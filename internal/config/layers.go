@@ -119,7 +119,7 @@ func (d *decoder) flag(f *pflag.Flag) (string, any) {
 // were YAML; text needs no quotes there.
 func (d *decoder) outside(section string, f *field, from, name, text string) (string, any) {
 	path := []string{section, f.name}
-	d.cfg.positions[posKey(path)] = position{file: from, key: name}
+	d.cfg.positions.set(path, origin{file: from, key: name}, 0)
 	scalar := func(s string) *yaml.Node {
 		n := &yaml.Node{Kind: yaml.ScalarNode, Value: strings.TrimSpace(s)}
 		if f.text || n.Value == "" {
@@ -145,7 +145,7 @@ func (d *decoder) outside(section string, f *field, from, name, text string) (st
 
 // required records the keys that nothing set.
 func (d *decoder) required(k *koanf.Koanf) {
-	if _, there := d.cfg.positions[posKey([]string{"global"})]; !there && !k.Exists("global.probe_name") {
+	if _, _, there := d.cfg.positions.get([]string{"global"}); !there && !k.Exists("global.probe_name") {
 		d.faults = append(d.faults, d.cfg.Fault("missing", "required: a map with "+strings.Join(requiredKeys("global"), ", "), "global"))
 		return
 	}

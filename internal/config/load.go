@@ -106,7 +106,7 @@ type decoder struct {
 
 func newDecoder(opts Options) *decoder {
 	return &decoder{
-		cfg:     &Config{File: opts.File, Settings: opts.Settings, positions: positions{}},
+		cfg:     &Config{File: opts.File, Settings: opts.Settings, positions: newPositions()},
 		opts:    opts,
 		values:  map[string]any{},
 		flat:    map[*yaml.Node][]pair{},
@@ -164,7 +164,7 @@ func (d *decoder) settings(root *yaml.Node, name string) {
 	top := value{d: d, file: name, line: root.Line, node: target(root)}
 	// The other file's positions are needed to tell what both set.
 	before := d.cfg.positions
-	d.cfg.positions = positions{}
+	d.cfg.positions = newPositions()
 	entries, ok := top.entries("a map with the keys engine, safety and metrics", maxKeys)
 	d.cfg.positions = before
 	if !ok {
@@ -185,10 +185,10 @@ func (d *decoder) section(s *section, v value) {
 	if s.ours && v.null() { // everything in it commented out
 		return
 	}
-	before := make(map[string]position, len(s.fields))
+	before := map[string]string{} // where the other file set a key
 	for _, f := range s.fields {
-		if p, ok := d.cfg.positions[posKey([]string{s.name, f.name})]; ok {
-			before[f.name] = p
+		if from, line, ok := d.cfg.positions.get([]string{s.name, f.name}); ok {
+			before[f.name] = fmt.Sprintf("%s:%d", oneLine(from.file), line)
 		}
 	}
 	entries, ok := v.entries("a map", maxKeys)
@@ -202,7 +202,7 @@ func (d *decoder) section(s *section, v value) {
 			continue
 		}
 		if first, both := before[f.name]; both {
-			e.fault(fmt.Sprintf("is set here and in %s:%d", oneLine(first.file), first.line), "allowed: one of the two; remove the other")
+			e.fault("is set here and in "+first, "allowed: one of the two; remove the other")
 			continue
 		}
 		if e.null() {

@@ -106,7 +106,7 @@ func (v value) entries(allowed string, most int) ([]value, bool) {
 	all := make([]value, len(pairs))
 	for i, p := range pairs {
 		all[i] = value{d: v.d, file: v.file, line: p.line, path: append(slices.Clip(v.path), p.name), node: p.node}
-		v.d.cfg.positions[posKey(all[i].path)] = position{file: v.file, line: p.line}
+		v.d.cfg.positions.set(all[i].path, origin{file: v.file}, p.line)
 	}
 	return all, true
 }

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var switchedOff = regexp.MustCompile(`(?m)^( *)#([a-z])`)
+
+// The examples are valid, with and without the keys that are switched off, and
+// hold every key there is.
+func TestExamples(t *testing.T) {
+	configs := filepath.Join("..", "..", "configs")
+	file, settings := filepath.Join(configs, "netprobe.yaml"), filepath.Join(configs, "settings.yaml")
+	c := mustLoad(t, Options{File: file, Settings: settings})
+
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := filepath.Join(t.TempDir(), "all.yaml")
+	if err := os.WriteFile(all, switchedOff.ReplaceAll(text, []byte("$1$2")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	whole := mustLoad(t, Options{File: all, Settings: settings})
+
+	for _, s := range sections {
+		for _, f := range s.fields {
+			if _, _, ok := whole.positions.get([]string{s.name, f.name}); !ok {
+				t.Errorf("%s.%s is in neither example", s.name, f.name)
+			}
+		}
+	}
+	present := func(section, name string, below ...string) bool {
+		_, _, ok := whole.positions.get(append([]string{section, name}, below...))
+		return ok
+	}
+	for _, k := range groupKeys {
+		if !present("groups", "marked", k.name) {
+			t.Errorf("no group has %s", k.name)
+		}
+	}
+	for _, k := range targetKeys {
+		if !present("targets", "web", k.name) && !present("targets", "rack", k.name) {
+			t.Errorf("no target has %s", k.name)
+		}
+	}
+	for _, k := range thresholdKeys {
+		if !present("targets", "web", "threshold", k.name) {
+			t.Errorf("no threshold has %s", k.name)
+		}
+	}
+	for _, k := range explicitKeys {
+		if !present("targets", "web", "explicit_groups", k.name) {
+			t.Errorf("no explicit_groups has %s", k.name)
+		}
+	}
+	for _, name := range typeNames() {
+		if !strings.Contains(string(text), "type: "+name) {
+			t.Errorf("no target is of type %s", name)
+		}
+	}
+
+	// settings.yaml says that it holds the defaults.
+	defaults, err := Default(Defaults{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(defaults.Engine, c.Engine) + cmp.Diff(defaults.Safety, c.Safety, comparable) + cmp.Diff(defaults.Metrics, c.Metrics); diff != "" {
+		t.Errorf("settings.yaml is not the defaults: -want +got:\n%s", diff)
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("the example has warnings: %v", c.Warnings)
+	}
+	for _, target := range c.Targets {
+		if a, err := netip.ParseAddr(target.Destination); err == nil && !documentation(a) {
+			t.Errorf("%s: %s is somebody's", target.Name, a)
+		}
+	}
+}
+
+// documentation says whether an address is reserved for examples (RFC 5737,
+// RFC 3849).
+func documentation(a netip.Addr) bool {
+	for _, p := range []string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"} {
+		if netip.MustParsePrefix(p).Contains(a) {
+			return true
+		}
+	}
+	return false
+}
