@@ -64,18 +64,15 @@ func openAskSocket(ifindex, protocol int, match []bpf.Instruction) (*mdpacket.Co
 	return c, nil
 }
 
-// askFilter accepts what match leaves over of the frames for this host.
-// PACKET_OTHERHOST and PACKET_OUTGOING are not; nor is a frame of a VLAN whose
-// tag the driver or the kernel took off: the same address there is another
-// station. match ends with a jump over one instruction for what it refuses.
+// askFilter accepts what match leaves over of the frames for this host. The
+// kernel marks a frame of a VLAN without device here as PACKET_OTHERHOST
+// (__netif_receive_skb_core in net/core/dev.c): the same address there is
+// another station. match ends with a jump over one instruction for what it
+// refuses.
 func askFilter(match []bpf.Instruction) []bpf.Instruction {
-	reject := uint8(len(match) + 1)
 	f := []bpf.Instruction{
 		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST, SkipTrue: reject + 3},
-		bpf.LoadExtension{Num: bpf.ExtVLANTag},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xfff},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: reject},
+		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST, SkipTrue: uint8(len(match) + 1)},
 	}
 	f = append(f, match...)
 	return append(f, bpf.RetConstant{Val: 256}, bpf.RetConstant{Val: 0})

@@ -215,7 +215,21 @@ func TestLinkRenamedAndDeleted(t *testing.T) {
 		t.Error("renaming took the link down")
 	}
 
+	// The bridge announces a port that leaves it as a deleted link of its own
+	// family.
+	bridge := netlink.NewLinkAttrs()
+	bridge.Name = "br0"
+	prober.must(prober.nl.LinkAdd(&netlink.Bridge{LinkAttrs: bridge}))
+	prober.must(prober.nl.LinkSetMaster(prober.link("wan0"), prober.link("br0")))
+	if i, err := l.Info(); err != nil || i.Master != "br0" || i.MasterKind != "bridge" {
+		t.Errorf("Info of a bridge's port: %+v, %v", i, err)
+	}
+	prober.must(prober.nl.LinkSetNoMaster(prober.link("wan0")))
 	drain(l)
+	if !l.Up() || l.Gone() {
+		t.Error("leaving a bridge took the link down")
+	}
+
 	prober.must(prober.nl.LinkDel(prober.link("wan0")))
 	waitHop(t, h, HopDown, noMAC)
 	if l.Up() || !l.Gone() {

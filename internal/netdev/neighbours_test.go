@@ -136,6 +136,22 @@ func TestNeighbourHears(t *testing.T) {
 	}
 }
 
+// TestNeighbourDoubts: contradictions one after the other are one question, not
+// so many unanswered ones.
+func TestNeighbourDoubts(t *testing.T) {
+	c := newClock(t)
+	h := c.use(hopA)
+	c.run(0)
+	c.hops.heard(reply(macA), macA, c.now)
+	var asked []string
+	for range 20 {
+		c.hops.kernelSays(hopA, kernelEntry{mac: macB}, true, c.now)
+		asked = append(asked, c.run(2*time.Millisecond)...)
+	}
+	c.wantAsked(asked, "0.0 all")
+	c.want(h, HopReady, macA)
+}
+
 // TestNeighbourConfirmation: what shows that the station is there, and what
 // does not.
 func TestNeighbourConfirmation(t *testing.T) {

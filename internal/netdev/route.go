@@ -209,7 +209,7 @@ func (l *Link) IsLocal(addr netip.Addr) (bool, error) {
 // IPv4 before IPv6 and the preferred first. A route of any table counts; those
 // of the main table come first.
 func (l *Link) Gateways() ([]netip.Addr, error) {
-	var all []netip.Addr
+	all := []netip.Addr{}
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
 		var routes []netlink.Route
 		err := l.nl.RouteListFilteredIter(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
