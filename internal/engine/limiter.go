@@ -7,35 +7,39 @@ import (
 	"time"
 )
 
-// Limiter keeps all workers together under a rate. Any number of goroutines may
-// use it; it does not lock.
+// limitWindow is the span over which a rate never exceeds its cap.
+const limitWindow = int64(100 * time.Millisecond)
+
+// Limiter keeps all workers together under a rate: it remembers when the last
+// probes left, as many as one window may hold, and the next may go when the
+// oldest of them is a window ago. A demand at exactly the cap is met in full.
+// Any number of goroutines may use it; it does not lock.
 type Limiter struct {
-	step  int64        // ns between probes
-	burst int64        // ns by which probes may run ahead
-	next  atomic.Int64 // when the next probe is due at the full rate, ns
+	sent []atomic.Int64 // when, ns; a ring
+	next atomic.Uint64  // counts probes
 }
 
-// NewLimiter returns a Limiter that lets at most pps*window probes through in
-// any window of 100 ms or more. It is the generic cell rate algorithm, which
-// lets rate*window + burst through: so the burst, a hundredth of the window,
-// is taken off the rate.
+// NewLimiter returns a Limiter of pps probes per second. Below 10/s a window
+// holds less than one probe, and the cap is 10/s.
 func NewLimiter(pps float64) *Limiter {
-	const window, share = 100 * time.Millisecond, 100
-	return &Limiter{
-		step:  int64(float64(time.Second) / pps * share / (share - 1)),
-		burst: int64(window / share),
+	l := &Limiter{sent: make([]atomic.Int64, max(1, int(pps*float64(limitWindow)/float64(time.Second))))}
+	for i := range l.sent {
+		l.sent[i].Store(-limitWindow)
 	}
+	return l
 }
 
 // take lets one probe through and returns 0, or returns how long until the
 // next may go, ns.
 func (l *Limiter) take(now int64) int64 {
 	for {
-		next := l.next.Load()
-		if ahead := next - l.burst - now; ahead > 0 {
-			return ahead
+		n := l.next.Load()
+		slot := &l.sent[n%uint64(len(l.sent))]
+		if wait := slot.Load() + limitWindow - now; wait > 0 {
+			return wait
 		}
-		if l.next.CompareAndSwap(next, max(next, now)+l.step) {
+		if l.next.CompareAndSwap(n, n+1) {
+			slot.Store(now)
 			return 0
 		}
 	}

@@ -89,7 +89,15 @@ func (p *prober) followNames(ctx context.Context) {
 func (p *prober) move(changed []string) error {
 	next, err := p.build()
 	if err != nil {
-		return err
+		// What changed cannot be carried out, a cap for one. The targets
+		// concerned have no address until they change again; the others go on.
+		for _, name := range changed {
+			delete(p.names.addrs, name)
+		}
+		p.Log.Error("targets cannot be probed at their new addresses", "targets", changed, "error", err)
+		if next, err = p.build(); err != nil {
+			return err
+		}
 	}
 	before, after := byName(p.plan), byName(next)
 	for _, name := range changed {
