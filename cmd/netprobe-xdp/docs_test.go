@@ -71,3 +71,19 @@ func TestMetricsPage(t *testing.T) {
 		}
 	}
 }
+
+// TestReadme: the README names exactly the flags of run, and the exit codes of
+// --help in the same words.
+func TestReadme(t *testing.T) {
+	doc := document(t, "README.md")
+	help := call(t, "run", "--help").stdout
+	want := slices.DeleteFunc(found(`(--[a-z-]+)`, help), func(f string) bool { return f == "--help" })
+	if diff := cmp.Diff(want, found("(?m)^\\| `(--[a-z-]+) ", doc)); diff != "" {
+		t.Errorf("flags of run (-), in README.md (+):\n%s", diff)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^  (\d+) +(\S.*)$`).FindAllStringSubmatch(rootHelp, -1) {
+		if row := "| " + m[1] + " | " + m[2] + " |"; !strings.Contains(doc, row) {
+			t.Errorf("README.md lacks %q", row)
+		}
+	}
+}

@@ -18,7 +18,7 @@ import (
 // pair returns two hosts joined by a link, 192.0.2.1 and 192.0.2.2.
 func pair(t *testing.T) (a, b *lab.End) {
 	l := lab.ForTest(t, "cmd")
-	return l.Connect(l.Host("a"), l.Host("b"), lab.Link{A: []string{"192.0.2.1/24"}, B: []string{"192.0.2.2/24"}})
+	return l.Connect(l.Host("a"), l.Host("b"), lab.Link{Queues: 2, A: []string{"192.0.2.1/24"}, B: []string{"192.0.2.2/24"}})
 }
 
 func TestCheckInterface(t *testing.T) {

@@ -17,9 +17,10 @@ program, and serves the figures to Prometheus and VictoriaMetrics. It reads
 netprobify's configuration files and keeps its metrics.`
 
 const rootHelp = `Needs:
-  Linux 5.18 or later; root, or CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; for run,
-  an Ethernet interface whose XDP slot is free. "check --iface NAME" tells what
-  an interface has. "check FILE" and "version" need nothing.
+  Linux 5.18 or later; root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON
+  and CAP_IPC_LOCK, for --netns also CAP_SYS_ADMIN; for run, an Ethernet interface
+  whose XDP slot is free. "check --iface NAME" tells what an interface has.
+  "check" and "version" need no privilege.
 
 Exit codes:
   0   success; also an end by SIGINT or SIGTERM
@@ -78,7 +79,7 @@ func newRoot() *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate("{{or .Long .Short}}\n\n{{.UsageString}}{{if not .HasParent}}\n" + rootHelp + "{{end}}")
 	root.SetHelpCommand(newHelp(root))
-	root.AddCommand(newCheck(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newDemo(), newVersion())
 	return root
 }
 

@@ -29,7 +29,7 @@ func TestRow(t *testing.T) {
 			"web|ipv6|g|300|100|33.33|0.0µs|1.00s|ICMP error from the path (90), no answer in time (10)"},
 		"no sample is believable": {
 			result.Snapshot{Sent: 4, Rounds: 1, RoundSent: 4, RoundAnswered: 4, Marked: 4, RoundTrips: []time.Duration{0, 0}},
-			"web|ipv6|g|4|0|0.00|-|-|all answered, uncertain round trips left out (4)"},
+			"web|ipv6|g|4|0|0.00|-|-|all answered, uncertain (4)"},
 		"total loss has no round trip": {
 			result.Snapshot{Sent: 5, Lost: 5, Rounds: 1, RoundSent: 5, RoundLost: 5, RoundTrips: []time.Duration{0, 0}, Causes: causes(0, 5, 0)},
 			"web|ipv6|g|5|5|100.00|-|-|next hop does not answer ARP/ND (5)"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +15,7 @@ import (
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
 )
 
 const (
@@ -25,17 +26,17 @@ const (
 	plainEvery = 5 * time.Second
 )
 
-// percentiles are those of the demo's configuration.
-var percentiles = []int{50, 95}
-
-// Prober measures: from the configuration file, through the interface in the
-// network namespace, into store, with its log to log, until ctx ends.
-type Prober func(ctx context.Context, file, netns, iface string, store *result.Store, log io.Writer) error
+// Options are where Run shows what it does, and what the metrics say of the
+// program.
+type Options struct {
+	Stdout, Stderr    io.Writer
+	Version, Revision string
+}
 
 // Run builds the demo's network, measures it and draws the table until ctx
-// ends, then removes everything. Errors carry the exit code of where they come
-// from.
-func Run(ctx context.Context, stdout, stderr io.Writer, measure Prober) (err error) {
+// ends, which is success, then removes everything. Errors carry the exit code
+// of where they come from.
+func Run(ctx context.Context, o Options) (err error) {
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -54,31 +55,42 @@ func Run(ctx context.Context, stdout, stderr io.Writer, measure Prober) (err err
 	if err := os.WriteFile(file, network.Config, 0o644); err != nil {
 		return fmt.Errorf("write the demo's configuration: %w", err)
 	}
-	if err := introduce(stdout, network, file, port); err != nil {
-		return err
-	}
 
-	screen, store := NewScreen(stdout), &result.Store{}
-	log := stderr
-	if screen.Live() && NewScreen(stderr).Live() {
+	screen, log := NewScreen(o.Stdout), o.Stderr
+	if screen.Live() && NewScreen(o.Stderr).Live() {
 		log = screen // above the table, not through it
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	started := make(chan prober.Running, 1)
 	ended := make(chan struct{})
 	var measured error
 	go func() {
 		defer close(ended)
-		measured = measure(ctx, file, network.Netns, network.Iface, store, log)
+		measured = prober.Run(ctx, prober.Options{
+			Ifaces: []string{network.Iface}, NetNS: network.Netns, Config: file,
+			Version: o.Version, Revision: o.Revision,
+			Log:     slog.New(slog.NewTextHandler(log, nil)),
+			Started: func(r prober.Running) { started <- r },
+		})
 	}()
-	err = draw(screen, NewTable(store, percentiles), ended)
+	select {
+	case running := <-started:
+		err = show(o.Stdout, screen, network, file, running, ended)
+	case <-ended:
+	}
 	cancel()
 	<-ended
 	return errors.Join(measured, err)
 }
 
-// draw shows the table again and again, and a last time when ended is closed.
-func draw(screen *Screen, table *Table, ended <-chan struct{}) error {
+// show says what is to be seen and draws the table again and again, a last
+// time when ended is closed.
+func show(w io.Writer, screen *Screen, network *lab.Demo, file string, running prober.Running, ended <-chan struct{}) error {
+	if err := introduce(w, network, file, running.Addr); err != nil {
+		return fmt.Errorf("write the introduction: %w", err)
+	}
+	table := NewTable(running.Store, running.Plan.Percentiles)
 	every := plainEvery
 	if screen.Live() {
 		every = liveEvery
@@ -98,18 +110,19 @@ func draw(screen *Screen, table *Table, ended <-chan struct{}) error {
 	return nil
 }
 
-func introduce(w io.Writer, network *lab.Demo, file string, port uint16) error {
+func introduce(w io.Writer, network *lab.Demo, file string, metrics net.Addr) error {
 	_, err := fmt.Fprintf(w, "Measuring a network of namespaces on this machine; Ctrl-C removes it.\n"+
 		"For a browser or a scraper: http://%s/metrics\n"+
 		"Configuration: %s\n"+
-		"To look around: ip netns exec %s ip address\n\nWhat is to be seen:\n", net.JoinHostPort(address, strconv.Itoa(int(port))), file, network.Netns)
+		"To look around: ip netns exec %s ip address\n\nWhat is to be seen:\n", metrics, file, network.Netns)
 	for _, t := range network.Targets {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "  %-18s %s\n", t.Name, t.Expect)
 		}
 	}
 	if err == nil {
-		_, err = fmt.Fprintln(w, "\nsent, lost and loss since the start; round trips of the last round:")
+		_, err = fmt.Fprintln(w, "\nsent, lost and loss since the start; round trips of the last round, without the\n"+
+			"uncertain ones, whose moment of sending is not known well enough:")
 	}
 	return err
 }

@@ -110,7 +110,7 @@ func why(s *result.Snapshot) string {
 		texts = append(texts, "all answered")
 	}
 	if s.Marked > 0 {
-		texts = append(texts, fmt.Sprintf("uncertain round trips left out (%d)", s.Marked))
+		texts = append(texts, fmt.Sprintf("uncertain (%d)", s.Marked))
 	}
 	return strings.Join(texts, ", ")
 }

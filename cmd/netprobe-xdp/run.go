@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
+)
+
+func newRun() *cobra.Command {
+	var o prober.Options
+	cmd := &cobra.Command{
+		Use:   "run --iface NAME",
+		Short: "probe targets and serve the figures",
+		Long: `run probes the targets of a configuration through the given interfaces and serves
+the figures for Prometheus and VictoriaMetrics, until SIGINT or SIGTERM.
+
+Without --config it takes ./netprobe.yaml or /etc/netprobe-xdp/netprobe.yaml. When
+neither exists it pings the interface's default gateways and the system's
+resolvers every 10 s, and serves the figures on http://127.0.0.1:8000/metrics.
+
+Needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON and CAP_IPC_LOCK,
+and CAP_SYS_ADMIN for --netns; and an Ethernet interface whose XDP slot is free.
+The program that somebody else attached there is never replaced; ours goes away
+with this process.`,
+		Example: `  sudo netprobe-xdp run --iface eth0
+  sudo netprobe-xdp run --iface eth0 --config netprobe.yaml
+  sudo netprobe-xdp run --iface eth0 --iface eth1 --config netprobe.yaml --settings settings.yaml
+  sudo netprobe-xdp run --netns blue --iface veth0 --config netprobe.yaml`,
+		Args: positional(0, "no argument, the configuration is named with --config"),
+	}
+	fs := cmd.Flags()
+	addInterfaces(cmd, &o.Ifaces, &o.NetNS)
+	fs.StringVar(&o.Config, "config", "", "netprobify configuration `FILE`: .yaml, .yml or .json")
+	fs.StringVar(&o.Settings, "settings", "", "`FILE` with our own sections: engine, safety, metrics")
+	// These two override settings; internal/config reads and checks them.
+	fs.String("xdp-mode", "auto", "how XDP is attached: `auto|native|generic`; auto is native where the driver has it")
+	fs.String("bind", "copy", "how AF_XDP sockets are bound: `copy|zerocopy|auto`")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		b := build()
+		o.Flags, o.Version, o.Revision = fs, b.Version, b.Revision
+		o.Level = &slog.LevelVar{}
+		o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: o.Level}))
+		return prober.Run(cmd.Context(), o)
+	}
+	return cmd
+}
