@@ -72,8 +72,8 @@ func TestMetricsPage(t *testing.T) {
 	}
 }
 
-// TestReadme: the README names exactly the flags of run, and the exit codes of
-// --help in the same words.
+// TestReadme: the README names exactly the flags of run, the exit codes of --help
+// in the same words, and a configuration without a fault.
 func TestReadme(t *testing.T) {
 	doc := document(t, "README.md")
 	help := call(t, "run", "--help").stdout
@@ -85,5 +85,11 @@ func TestReadme(t *testing.T) {
 		if row := "| " + m[1] + " | " + m[2] + " |"; !strings.Contains(doc, row) {
 			t.Errorf("README.md lacks %q", row)
 		}
+	}
+
+	_, yaml, _ := strings.Cut(doc, "```yaml\n")
+	yaml, _, _ = strings.Cut(yaml, "```")
+	if got := call(t, "check", write(t, "netprobe.yaml", yaml)); got.code != 0 || got.stderr != "" {
+		t.Errorf("the README's configuration: %+v", got)
 	}
 }

@@ -5,30 +5,15 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 )
 
-// asProgram makes this test binary behave as the program itself, so that tests
-// can give it signals and another user.
-const asProgram = "TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
-
-// result of one command line.
+// outcome is what one command line did.
 type outcome struct {
 	code           int
 	stdout, stderr string
@@ -40,53 +25,6 @@ func call(t *testing.T, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), args, &stdout, &stderr)
 	return outcome{code, stdout.String(), stderr.String()}
-}
-
-// program returns a command that runs the program in a process of its own.
-func program(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1")
-	cmd.Dir = t.TempDir()
-	return cmd
-}
-
-// asNobody makes cmd run without privileges. The test binary lies in a folder
-// that only its owner can enter, so a copy is run.
-func asNobody(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return
-	}
-	dir, err := os.MkdirTemp("", "netprobe-xdp-test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	in, err := os.Open(cmd.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(filepath.Join(dir, "netprobe-xdp"), os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Path, cmd.Dir = out.Name(), dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 }
 
 func TestBadUsage(t *testing.T) {

@@ -3,131 +3,21 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
-
-// patience bounds every wait for something that happens in milliseconds on an
-// idle machine.
-const patience = 30 * time.Second
-
-// running is a program under test.
-type running struct {
-	t   *testing.T
-	cmd *exec.Cmd
-	// seen is what it wrote to stdout and stderr until now, line by line.
-	lines chan string
-	seen  strings.Builder
-}
-
-// start runs the program until the test ends it.
-func start(t *testing.T, args ...string) *running {
-	t.Helper()
-	return startCommand(t, program(t, args...), func(f func() error) error { return f() })
-}
-
-// startCommand starts cmd by calling in, which may enter a namespace.
-func startCommand(t *testing.T, cmd *exec.Cmd, in func(func() error) error) *running {
-	t.Helper()
-	r := &running{t: t, cmd: cmd, lines: make(chan string, 1000)}
-	out, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.cmd.Stdout, r.cmd.Stderr = w, w
-	if err := in(r.cmd.Start); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	go func() {
-		defer close(r.lines)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			r.lines <- s.Text()
-		}
-		out.Close()
-	}()
-	t.Cleanup(func() {
-		_ = r.cmd.Process.Kill() // fails when it has ended, which is well
-		_ = r.cmd.Wait()
-	})
-	return r
-}
-
-// waitFor returns the first match of pattern in the output.
-func (r *running) waitFor(pattern string) string {
-	r.t.Helper()
-	re := regexp.MustCompile(pattern)
-	deadline := time.After(patience)
-	for {
-		select {
-		case line, ok := <-r.lines:
-			if !ok {
-				r.t.Fatalf("ended before %q:\n%s", pattern, r.seen.String())
-			}
-			fmt.Fprintln(&r.seen, line)
-			if m := re.FindString(line); m != "" {
-				return m
-			}
-		case <-deadline:
-			r.t.Fatalf("no %q in time:\n%s", pattern, r.seen.String())
-		}
-	}
-}
-
-// end sends a signal and returns the exit code.
-func (r *running) end(s os.Signal) int {
-	r.t.Helper()
-	if err := r.cmd.Process.Signal(s); err != nil {
-		r.t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- r.cmd.Wait() }()
-	select {
-	case err := <-ended:
-		for line := range r.lines {
-			fmt.Fprintln(&r.seen, line)
-		}
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			return exit.ExitCode()
-		}
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		return 0
-	case <-time.After(patience):
-		r.t.Fatalf("did not end at %v:\n%s", s, r.seen.String())
-		return -1
-	}
-}
-
-// freePort returns a TCP port of 127.0.0.1 that nobody listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
 
 // localConfig probes the other end of pair's link and serves on port.
 func localConfig(t *testing.T, port string) string {
@@ -138,20 +28,6 @@ targets: {peer: {type: ICMPping, destination: 192.0.2.2, nb_packets: 10, timeout
 `)
 }
 
-func get(t *testing.T, url string) string {
-	t.Helper()
-	resp, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
-}
-
 // TestRun: the program probes inside a namespace, serves the figures outside,
 // and ends with 0 at SIGTERM and SIGINT.
 func TestRun(t *testing.T) {
@@ -159,17 +35,27 @@ func TestRun(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		r := start(t, "run", "--iface", a.Name, "--netns", a.Host.Netns, "--config", localConfig(t, freePort(t)))
 		url := strings.TrimPrefix(r.waitFor(`metrics=http://\S+`), "metrics=")
-		want := regexp.MustCompile(`(?m)^icmp_loss_ratio\{.*destination="peer".*\} 0$`)
-		deadline := time.Now().Add(patience)
-		for !want.MatchString(get(t, url)) {
-			if time.Now().After(deadline) {
-				t.Fatalf("no loss ratio of 0 on the page:\n%s", get(t, url))
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
+		waitForPage(t, url, `(?m)^icmp_loss_ratio\{.*destination="peer".*\} 0$`)
 		if code := r.end(signal); code != 0 {
 			t.Errorf("%v: code %d\n%s", signal, code, r.seen.String())
 		}
+	}
+}
+
+// TestRunWithoutConfiguration: it pings the default gateway, says so, and takes
+// the environment into account.
+func TestRunWithoutConfiguration(t *testing.T) {
+	a, _ := pair(t)
+	a.Host.SetRoute(lab.Default4, lab.Hop{Via: "192.0.2.2"})
+	cmd := program(t, "run", "--iface", a.Name, "--netns", a.Host.Netns)
+	port := freePort(t)
+	cmd.Env = append(cmd.Env, "NETPROBE_GLOBAL__PROMETHEUS_PORT="+port, "NETPROBE_GLOBAL__INTERVAL=1")
+	r := startCommand(t, cmd, func(f func() error) error { return f() })
+	r.waitFor(`no configuration file .*gateway-ipv4 \(192\.0\.2\.2\)`)
+	url := r.waitFor(`http://127\.0\.0\.1:` + port + `/metrics`)
+	waitForPage(t, url, `(?m)^icmp_loss_ratio\{.*destination="gateway-ipv4".*\} 0$`)
+	if code := r.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("code %d\n%s", code, r.seen.String())
 	}
 }
 
@@ -321,15 +207,4 @@ func TestDemo(t *testing.T) {
 			t.Errorf("namespace %s is left behind", ns.Name())
 		}
 	}
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("this test needs root, and must not be skipped where CI=true")
-	}
-	t.Skip("needs root: run it with sudo")
 }
