@@ -13,7 +13,7 @@ func sipBytes(k0, k1 uint64, msg []byte) uint64 {
 	st := newSip(k0, k1)
 	last := uint64(len(msg)) << 56
 	for ; len(msg) >= 8; msg = msg[8:] {
-		st.word(binary.LittleEndian.Uint64(msg))
+		st = st.word(binary.LittleEndian.Uint64(msg))
 	}
 	for i, c := range msg {
 		last |= uint64(c) << (8 * i)
