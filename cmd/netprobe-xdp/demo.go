@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,9 @@ Needs root. Nothing outside the namespaces is touched.`,
 		if duration < 0 {
 			return usageError(cmd, "--duration is below 0")
 		}
-		ctx := cmd.Context()
+		// A terminal that is closed ends the demo as Ctrl-C does.
+		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+		defer stop()
 		if duration > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, duration)

@@ -18,6 +18,9 @@ import (
 )
 
 func main() {
+	// A reader that goes away must not keep a command from cleaning up: the
+	// write fails instead.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

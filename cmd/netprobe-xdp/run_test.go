@@ -198,12 +198,46 @@ func TestDemo(t *testing.T) {
 	if code := r.end(os.Interrupt); code != 0 {
 		t.Errorf("code %d\n%s", code, r.seen.String())
 	}
+	nothingLeft(t, r.cmd.Process.Pid)
+}
+
+// TestDemoCleansUp: the demo removes its network also when its terminal or its
+// reader goes away.
+func TestDemoCleansUp(t *testing.T) {
+	needRoot(t)
+	hangup := start(t, "demo")
+	hangup.waitFor(`http://\S+/metrics$`)
+	if code := hangup.end(syscall.SIGHUP); code != 0 {
+		t.Errorf("hang-up: code %d\n%s", code, hangup.seen.String())
+	}
+	nothingLeft(t, hangup.cmd.Process.Pid)
+
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	unread := program(t, "demo")
+	unread.Stdout = w
+	if err := unread.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	out.Close()
+	if err := unread.Wait(); unread.ProcessState.ExitCode() != exitcode.Runtime {
+		t.Errorf("without a reader: %v", err)
+	}
+	nothingLeft(t, unread.Process.Pid)
+}
+
+// nothingLeft fails when a namespace of the demo is still there.
+func nothingLeft(t *testing.T, pid int) {
+	t.Helper()
 	left, err := os.ReadDir("/run/netns")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, ns := range left {
-		if strings.Contains(ns.Name(), fmt.Sprintf("demo%d", r.cmd.Process.Pid)) {
+		if strings.Contains(ns.Name(), fmt.Sprintf("demo%d-", pid)) {
 			t.Errorf("namespace %s is left behind", ns.Name())
 		}
 	}
