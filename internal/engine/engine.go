@@ -52,7 +52,7 @@ type Engine struct {
 	verifier *packet.Verifier
 	index    atomic.Pointer[index]
 
-	icmpErrors  icmpErrors
+	suspects    suspects
 	clockFaults atomic.Uint64
 
 	mu      sync.Mutex // guards what follows

@@ -24,11 +24,36 @@ type flow struct {
 	offset uint32 // TCP: where the next sequence number stands in its window. Owner only
 	dscp   uint8  // of the resets
 
+	ttl atomic.Uint32 // of the last answer, 0: none came. Any worker
+
+	// Owner only: the highest number that was answered, and when.
+	newest     uint32
+	newestTime int64
+
 	users int // legs that send on it. Control only
 	needs int // slots the users need together. Control only
 }
 
 func (f *flow) at(n uint32) *slot { return &f.slots[n&uint32(len(f.slots)-1)] }
+
+// ttlChanged says whether an answer came with another TTL or hop limit than the
+// one before: its way back, or what answers, changed. Any worker may call it.
+func (f *flow) ttlChanged(ttl uint8) bool {
+	if before := f.ttl.Load(); before != uint32(ttl) {
+		return f.ttl.CompareAndSwap(before, uint32(ttl)) && before != 0
+	}
+	return false
+}
+
+// reordered says whether an answer received at rx came after that of a probe
+// sent later (RFC 4737 section 3.3). Only the owner calls it.
+func (f *flow) reordered(number uint32, rx int64) bool {
+	if int32(number-f.newest) > 0 || f.newestTime == 0 {
+		f.newest, f.newestTime = number, rx
+		return false
+	}
+	return rx > f.newestTime
+}
 
 // index finds flows by their hash. It is immutable: when flows come or go, a
 // new one takes its place.

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/steer"
@@ -11,7 +13,7 @@ import (
 // receive handles the replies that wait on the worker's sockets.
 func (w *worker) receive() {
 	for _, socket := range w.sockets {
-		n := socket.Receive(receiveBatch)
+		n := socket.Receive(math.MaxInt) // all that wait: what expires next may be among them
 		for i := range n {
 			frame, meta := socket.Frame(i)
 			rx, ok := steer.Meta(meta)
@@ -37,12 +39,13 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 		w.foreign.Add(1)
 		return
 	}
-	s := sl.series.Load()
+	s := sl.leg.Load().series
 	to := uint64(answered)
 	if r.Kind == packet.Error && s.typ.Judge(r, r.From == f.Remote) == probe.Refused {
-		w.engine.icmpErrors.count(r)
-		s.result.ICMPError()
+		s.result.ICMPError(r.Type, r.Code)
 		to = refused
+	} else if f.ttlChanged(r.TTL) {
+		s.result.TTLChange()
 	}
 	switch sl.claim(word, to, rx) {
 	case claimed:
@@ -76,7 +79,7 @@ func (f *flow) find(r *packet.Reply) (*slot, uint64) {
 				continue
 			}
 			offset := sl.offset.Load()
-			if r.Number == offset || r.Kind != packet.Error && r.Number == offset+uint32(sl.series.Load().shape.PayloadLen) {
+			if r.Number == offset || r.Kind != packet.Error && r.Number == offset+uint32(sl.leg.Load().series.shape.PayloadLen) {
 				return sl, word
 			}
 		}

@@ -37,7 +37,7 @@ func (w *worker) probe(t *target, now int64) {
 		r.Lose(result.NoNeighbour)
 		w.finish(s, r)
 	default:
-		w.send(s, r, t.round, f, mac)
+		w.send(leg, r, t.round, f, mac)
 	}
 }
 
@@ -48,7 +48,8 @@ func (w *worker) skip(s *series, r *openRound, why result.Reason) {
 
 // send puts one probe on the wire. Its slot is ready before the kick, because
 // the answer may come on another queue before the kick returns.
-func (w *worker) send(s *series, r *openRound, round uint32, f *flow, mac [6]byte) {
+func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) {
+	s := l.series
 	last := f.last.Load()
 	n := last + 1
 	sl := f.at(n)
@@ -67,9 +68,9 @@ func (w *worker) send(s *series, r *openRound, round uint32, f *flow, mac [6]byt
 		return
 	}
 	length := packet.Build(frame, &f.Flow, &s.shape, f.hash, number, w.engine.Link.MAC(), mac)
-	sl.series.Store(s)
+	sl.leg.Store(l)
 	sl.offset.Store(number)
-	sl.round = round
+	sl.number, sl.round = n, round
 	f.last.Store(n)
 	sl.word.Store(wordOf(uint16(n), inFlight, 0))
 
@@ -89,6 +90,7 @@ func (w *worker) send(s *series, r *openRound, round uint32, f *flow, mac [6]byt
 	sl.sent, sl.bracket = before, after-before
 	s.expiry.push(sl)
 	r.Sent++
+	l.history.sent(round)
 }
 
 // nextOffset returns where the next SYN's sequence number stands relative to

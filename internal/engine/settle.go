@@ -9,16 +9,20 @@ import (
 )
 
 // expire counts the probes whose time is over, and those that another worker
-// saw answered. now was read before the rings were: an answer that had arrived
-// by then has been seen.
-func (w *worker) expire(now int64) {
+// saw answered. Until seen, all answers that had arrived have been read, and
+// what our own side dropped is known.
+func (w *worker) expire(seen int64) {
 	for _, e := range w.expiries {
-		for sl := e.pop(now); sl != nil; sl = e.pop(now) {
+		for sl := e.pop(seen); sl != nil; sl = e.pop(seen) {
 			word := sl.word.Load()
 			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), expired, 0)) {
-				s := sl.series.Load()
+				s := sl.leg.Load().series
 				r := s.round(sl.round)
-				r.Lose(result.Timeout)
+				if why, ours := w.engine.suspects.during(sl.sent, sl.sent+e.timeout); ours {
+					r.Unknown(why)
+				} else {
+					r.Lose(result.Timeout)
+				}
 				w.finish(s, r)
 				continue
 			}
@@ -36,7 +40,8 @@ const uncertainty = int64(20 * time.Microsecond)
 // settle counts an answered or refused slot. Only the owner calls it.
 func (w *worker) settle(sl *slot) {
 	word := sl.word.Load()
-	s := sl.series.Load()
+	l := sl.leg.Load()
+	s := l.series
 	r := s.round(sl.round)
 	next := uint64(settled)
 	switch rtt := roundTrip(sl.sent, word); {
@@ -51,6 +56,10 @@ func (w *worker) settle(sl *slot) {
 		r.AnswerWithoutTime()
 	default:
 		r.Answer(rtt, w.mark(sl.bracket))
+		l.history.answered(sl.round, rtt)
+		if f := l.flow.Load(); f != nil && f.reordered(sl.number, sl.sent+int64(rtt)) {
+			s.result.Reorder()
+		}
 	}
 	sl.word.Store(wordOf(genOf(word), next, 0))
 	w.finish(s, r)

@@ -13,10 +13,11 @@ import (
 type slot struct {
 	// word: generation (16 bits), state (3 bits), receive time (45 bits).
 	word   atomic.Uint64
-	series atomic.Pointer[series] // what the probe counts for
-	offset atomic.Uint32          // TCP: sequence number relative to the flow's base
+	leg    atomic.Pointer[leg] // what the probe counts for
+	offset atomic.Uint32       // TCP: sequence number relative to the flow's base
 
 	// Owner only.
+	number  uint32 // of the flow
 	round   uint32 // of the series
 	sent    int64  // ns of the monotonic clock, just before the kick
 	bracket int64  // ns the kick took: how uncertain sent is

@@ -49,12 +49,15 @@ type series struct {
 	rounds []openRound
 }
 
-// leg is one source to one address of a series. The control goroutine stores,
-// the owner loads.
+// leg is one source to one address of a series: what a person calls a path. The
+// control goroutine stores flow and why, the owner loads them.
 type leg struct {
-	flow atomic.Pointer[flow] // nil: cannot be sent
-	why  atomic.Uint32        // then the result.Reason
-	told bool                 // the log knows. Control only
+	series *series
+	flow   atomic.Pointer[flow] // nil: cannot be sent
+	why    atomic.Uint32        // then the result.Reason
+	told   bool                 // the log knows. Control only
+
+	history history // the owner writes, any goroutine may read
 }
 
 type openRound struct {
@@ -84,6 +87,9 @@ func newTarget(p *plan.Target, interval time.Duration, percentiles []int) *targe
 			result: result.NewSeries(result.Labels{
 				Metric: p.Type.Metric, Destination: p.Name, Family: p.Family, State: p.State, Group: g.Name,
 			}, percentiles),
+		}
+		for l := range s.legs {
+			s.legs[l].series = s
 		}
 		// From the first probe of a round to the settling of its last.
 		life := p.Gap*time.Duration(t.total) + p.Timeout + grace

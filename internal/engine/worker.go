@@ -19,9 +19,10 @@ const (
 	grace = 20 * time.Millisecond
 	// longestSleep bounds a sleep, so that new targets and the end are seen.
 	longestSleep = 50 * time.Millisecond
-	// receiveBatch bounds the replies handled before the next probe gets its
-	// turn.
-	receiveBatch = 256
+	// sendBatch bounds the probes sent before replies are read again.
+	sendBatch = 256
+	// checkDrops is how often the sockets are asked what they dropped.
+	checkDrops = 5 * time.Millisecond
 	// maxResets bounds the resets that wait for the end of a tick.
 	maxResets = 4096
 )
@@ -39,6 +40,9 @@ type worker struct {
 	reply    packet.Reply
 
 	median int64 // running median of how long a kick takes, ns
+
+	seen    atomic.Int64 // until when all that arrived was read and dropped answers are known, ns
+	dropped uint64       // answers its sockets dropped so far
 
 	lag     windowMax     // how late the first due probe was, ns
 	foreign atomic.Uint64 // verified replies that match no probe
@@ -101,7 +105,10 @@ func (w *worker) run(ctx context.Context) {
 		}
 		now := w.engine.clock.now()
 		w.receive()
-		w.expire(now)
+		if now-w.seen.Load() > int64(checkDrops) {
+			w.checkDrops(now)
+			w.expire(w.engine.seenByAll(now))
+		}
 		wait := w.sendDue(now)
 		if len(w.resets) > 0 {
 			w.receive()
@@ -132,7 +139,7 @@ func (w *worker) sendDue(now int64) int64 {
 		if next.due > horizon {
 			return min(next.due-now, int64(longestSleep), w.untilExpiry(now))
 		}
-		if sent == receiveBatch {
+		if sent == sendBatch {
 			return 0
 		}
 		if wait := w.engine.Limiter.take(now); wait > 0 {

@@ -80,8 +80,20 @@ func TestValues(t *testing.T) {
 	want(t, got, "tcpsyn_round_trip_seconds", with(web, "percentile", "50"), "0.00025")
 	want(t, got, "netprobe_duplicates_total", web, "1")
 	want(t, got, "netprobe_late_total", web, "1")
-	want(t, got, "netprobe_icmp_errors_total", web, "1")
+	want(t, got, "netprobe_icmp_errors_total", with(with(web, "type", "3"), "code", "13"), "2")
+	want(t, got, "netprobe_icmp_errors_total", with(with(web, "type", "11"), "code", "0"), "1")
+	want(t, got, "netprobe_jitter_seconds", web, "0")
+	want(t, got, "netprobe_round_trip_min_seconds", web, "0.00025")
+	want(t, got, "netprobe_round_trip_max_seconds", web, "0.00025")
+	want(t, got, "netprobe_reordered_total", web, "1")
+	want(t, got, "netprobe_ttl_changes_total", web, "1")
 	want(t, got, "netprobe_lost_total", with(web, "cause", "timeout"), "1")
+
+	vague := five("vague", "ipv4", "validation", "standard")
+	want(t, got, "icmp_sent_total", vague, "2")
+	want(t, got, "icmp_loss_ratio", vague, "0")
+	want(t, got, "netprobe_unknown_total", with(vague, "reason", "ring_overflow"), "1")
+	want(t, got, "netprobe_round_trip_uncertain", vague, "1")
 
 	dark := five("dark", "ipv6", "None", "standard") // total loss, state unset
 	want(t, got, "tcpsyn_sent_total", dark, "4")
@@ -113,6 +125,5 @@ func TestValues(t *testing.T) {
 	want(t, got, "netprobe_passed_by_reason_total", `{interface="veth0",reason="bare_rst"}`, "4")
 	want(t, got, "netprobe_foreign_total", `{interface="veth0"}`, "5")
 	want(t, got, "netprobe_clock_faults_total", `{interface="veth0"}`, "6")
-	want(t, got, "netprobe_icmp_errors_by_type_total", `{interface="veth0",address_family="ipv4",type="3",code="13"}`, "7")
 	want(t, got, "netprobe_series_dropped", "", "0")
 }

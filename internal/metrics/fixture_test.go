@@ -64,7 +64,11 @@ func sample() Options {
 	publish(web, 0, 250*us, 250*us)
 	web.Duplicate()
 	web.LateAnswer()
-	web.ICMPError()
+	web.ICMPError(3, 13)
+	web.ICMPError(3, 13)
+	web.ICMPError(11, 0)
+	web.Reorder()
+	web.TTLChange()
 
 	dark := add(st, tcp, "dark", "ipv6", "", "standard", 95)
 	publish(dark, 4)
@@ -77,6 +81,13 @@ func sample() Options {
 	r.Skip(result.RingFull)
 	ping := add(st, icmp, "gateway", "ipv4", "validation", "standard", 95)
 	ping.Publish(&r, time.Unix(1700000000, 0))
+
+	vague := result.NewRound(2)
+	vague.Sent = 3
+	vague.Answer(40*us, true)
+	vague.Answer(60*us, true)
+	vague.Unknown(result.RingOverflow)
+	add(st, icmp, "vague", "ipv4", "validation", "standard", 95).Publish(&vague, time.Unix(1700000000, 0))
 
 	closed := add(st, udp, "ns1", "ipv4", "None", "standard", 50)
 	publish(closed, 1, 500*us)
@@ -100,7 +111,7 @@ func sample() Options {
 		Links: func() []Link {
 			return []Link{{Interface: "veth0", Mode: "native", Bind: "copy", ScheduleLag: 1500 * time.Nanosecond,
 				Queues:  []Queue{{ID: 0, Steered: 9, Passed: 12}, {ID: 1, RxRingFull: 2, FillRingEmpty: 1}},
-				Foreign: 5, ClockFaults: 6, ICMPErrors: []ICMPError{{"ipv4", 3, 13, 7}},
+				Foreign: 5, ClockFaults: 6,
 				PassedReasons: []ReasonCount{{"bare_rst", 4}, {"not_ours", 8}}}}
 		},
 	}

@@ -9,7 +9,6 @@ var (
 	passed         = family{"netprobe_passed_total", counter, "Packets that the XDP program left to the host."}
 	passedByReason = family{"netprobe_passed_by_reason_total", counter, "Packets that the XDP program left to the host, by reason."}
 	ringDropped    = family{"netprobe_ring_dropped_total", counter, "Replies lost on our own side because the receive ring was full or the fill ring empty."}
-	icmpByType     = family{"netprobe_icmp_errors_by_type_total", counter, "ICMP errors that quote one of our probes and are no answer, by type and code."}
 	foreign        = family{"netprobe_foreign_total", counter, "Packets that reached our socket and answer no probe."}
 	clockFaults    = family{"netprobe_clock_faults_total", counter, "Answers received before their probe was sent; they have no round trip."}
 	scheduleLag    = family{"netprobe_schedule_lag_seconds", gauge, "The most that a probe left later than planned in the last 15 to 30 seconds."}
@@ -34,17 +33,6 @@ func (p *page) links(links []Link) {
 	}
 	p.perLink(foreign, links, func(l *Link) uint64 { return l.Foreign })
 	p.perLink(clockFaults, links, func(l *Link) uint64 { return l.ClockFaults })
-	e.family(icmpByType)
-	for i := range links {
-		for _, c := range links[i].ICMPErrors {
-			e.begin(icmpByType.name)
-			e.label("interface", links[i].Interface)
-			e.label("address_family", c.Family)
-			e.labelInt("type", int(c.Type))
-			e.labelInt("code", int(c.Code))
-			e.uint(c.Count)
-		}
-	}
 	p.queues(steered, links, func(q *Queue) uint64 { return q.Steered })
 	p.queues(passed, links, func(q *Queue) uint64 { return q.Passed })
 	e.family(passedByReason)

@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
@@ -13,6 +14,12 @@ import (
 var (
 	notSent       = family{"netprobe_not_sent_total", counter, "Probes that our own side could not send, by reason; never counted as loss."}
 	lost          = family{"netprobe_lost_total", counter, "Lost probes by cause: no answer in time, no neighbour to send to, or an ICMP error."}
+	unknown       = family{"netprobe_unknown_total", counter, "Probes without an answer that our own side may have lost, by reason; never counted as loss."}
+	icmpErrors    = family{"netprobe_icmp_errors_total", counter, "ICMP errors that quote one of our probes and are no answer, by type and code."}
+	shortest      = family{"netprobe_round_trip_min_seconds", gauge, "The shortest round trip of the last round, where it has several."}
+	longest       = family{"netprobe_round_trip_max_seconds", gauge, "The longest round trip of the last round, where it has several."}
+	jitter        = family{"netprobe_jitter_seconds", gauge, "The mean difference between consecutive round trips of the last round, where it has several."}
+	uncertain     = family{"netprobe_round_trip_uncertain", gauge, "1 while all round trips of the last round have an unusually uncertain time of sending."}
 	buildInfo     = family{"netprobe_build_info", gauge, "The program's version, the Go version it was built with, and the revision of its source."}
 	targetInfo    = family{"netprobe_target_info", gauge, "What is probed of a target: its type, address and port."}
 	seriesDropped = family{"netprobe_series_dropped", gauge, "Per-target series left out of this page because of metrics.max_series."}
@@ -28,8 +35,10 @@ var targetCounters = []struct {
 		func(s *result.Snapshot) uint64 { return s.Duplicates }},
 	{family{"netprobe_late_total", counter, "Answers that came after the timeout; their probes are counted as lost."},
 		func(s *result.Snapshot) uint64 { return s.Late }},
-	{family{"netprobe_icmp_errors_total", counter, "ICMP errors that quote one of our probes and are no answer."},
-		func(s *result.Snapshot) uint64 { return s.ICMPErrors }},
+	{family{"netprobe_reordered_total", counter, "Answers that came after the answer to a later probe of the same path."},
+		func(s *result.Snapshot) uint64 { return s.Reordered }},
+	{family{"netprobe_ttl_changes_total", counter, "Answers whose TTL or hop limit differs from the one before on the same path."},
+		func(s *result.Snapshot) uint64 { return s.TTLChanges }},
 	{family{"netprobe_samples_marked_total", counter, "Round trips kept out of the percentiles because the time of sending was unusually uncertain."},
 		func(s *result.Snapshot) uint64 { return s.Marked }},
 }
@@ -46,7 +55,16 @@ func ownSeries(snap *result.Snapshot) int {
 	for _, v := range snap.Causes {
 		n += int(oneIf(v > 0))
 	}
-	return n
+	for _, v := range snap.Unknown {
+		n += int(oneIf(v > 0))
+	}
+	for i := range snap.ICMPErrors {
+		n += int(oneIf(snap.ICMPErrors[i].Count > 0))
+	}
+	if spread(snap) {
+		n += 3
+	}
+	return n + int(oneIf(snap.Uncertain))
 }
 
 // ownCounters renders our own counters of each target in each group.
@@ -79,6 +97,59 @@ func (p *page) ownCounters() {
 				e.label("cause", result.Cause(why).String())
 				e.uint(n)
 			}
+		}
+	}
+	e.family(unknown)
+	for i := range p.own {
+		for why, n := range p.snaps[i].Unknown {
+			if n > 0 {
+				p.begin(unknown.name, i)
+				e.label("reason", result.Doubt(why).String())
+				e.uint(n)
+			}
+		}
+	}
+	e.family(icmpErrors)
+	for i := range p.own {
+		for _, k := range p.snaps[i].ICMPErrors {
+			if k.Count > 0 {
+				p.begin(icmpErrors.name, i)
+				e.labelInt("type", int(k.Type))
+				e.labelInt("code", int(k.Code))
+				e.uint(k.Count)
+			}
+		}
+	}
+}
+
+// spread reports whether the last round has several round trips, whose extremes
+// and jitter say something.
+func spread(snap *result.Snapshot) bool { return snap.RoundAnswered > 1 && snap.Max > 0 }
+
+// ownRounds renders our own figures of each target's last round.
+func (p *page) ownRounds() {
+	e := &p.enc
+	for _, g := range [...]struct {
+		family
+		value func(*result.Snapshot) time.Duration
+	}{
+		{shortest, func(s *result.Snapshot) time.Duration { return s.Min }},
+		{longest, func(s *result.Snapshot) time.Duration { return s.Max }},
+		{jitter, func(s *result.Snapshot) time.Duration { return s.Jitter }},
+	} {
+		e.family(g.family)
+		for i := range p.own {
+			if spread(&p.snaps[i]) {
+				p.begin(g.name, i)
+				e.float(seconds(g.value(&p.snaps[i])))
+			}
+		}
+	}
+	e.family(uncertain)
+	for i := range p.own {
+		if p.snaps[i].Uncertain {
+			p.begin(uncertain.name, i)
+			e.uint(1)
 		}
 	}
 }

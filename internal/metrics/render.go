@@ -25,6 +25,7 @@ func (x *Exposition) render(p *page) {
 	p.program(x.opt.App)
 
 	p.ownCounters()
+	p.ownRounds()
 	p.infos(x.opt.Version, x.opt.Revision)
 	if x.opt.Links != nil {
 		p.links(x.opt.Links())

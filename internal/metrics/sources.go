@@ -70,16 +70,8 @@ type Link struct {
 	// 15 to 30 s.
 	ScheduleLag time.Duration
 
-	Foreign     uint64      // packets that reached our sockets and answer no probe
-	ClockFaults uint64      // answers received before their probe was sent
-	ICMPErrors  []ICMPError // those that quote a probe and are no answer
-}
-
-// ICMPError is how often one kind of ICMP error came.
-type ICMPError struct {
-	Family     string // "ipv4" or "ipv6"
-	Type, Code uint8
-	Count      uint64
+	Foreign     uint64 // packets that reached our sockets and answer no probe
+	ClockFaults uint64 // answers received before their probe was sent
 }
 
 // Queue is what was counted on a receive queue, in packets.

@@ -32,9 +32,6 @@ func (p *prober) links() []metrics.Link {
 		l := metrics.Link{Interface: t.link.Name(), Mode: t.attachment.Mode, Bind: t.bind()}
 		st := t.engine.Stats()
 		l.ScheduleLag, l.Foreign, l.ClockFaults = st.Lag, st.Foreign, st.ClockFaults
-		for _, e := range st.ICMPErrors {
-			l.ICMPErrors = append(l.ICMPErrors, metrics.ICMPError(e))
-		}
 		counted, err := t.program.Counters()
 		if err != nil {
 			p.Log.Warn("cannot read the XDP program's counters", "interface", l.Interface, "error", err)

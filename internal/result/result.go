@@ -56,6 +56,21 @@ var causeNames = [numCauses]string{"timeout", "no_neighbour", "icmp_error"}
 // String returns the label value.
 func (c Cause) String() string { return causeNames[c] }
 
+// Doubt is why a probe without an answer is not counted as lost: our own side
+// may have lost the answer.
+type Doubt uint8
+
+const (
+	RingOverflow  Doubt = iota // a receive ring was full, and answers were dropped
+	StalledWorker              // nobody looked at a receive ring for too long
+	numDoubts
+)
+
+var doubtNames = [numDoubts]string{"ring_overflow", "stalled_worker"}
+
+// String returns the label value.
+func (d Doubt) String() string { return doubtNames[d] }
+
 // Labels are what tells one series from another.
 type Labels struct {
 	Metric      string // prefix of the type's series: "tcpsyn"
@@ -75,11 +90,14 @@ type Series struct {
 
 	sent, lost, rounds              atomic.Uint64
 	duplicates, late, marked        atomic.Uint64
-	icmpErrors                      atomic.Uint64
+	reordered, ttlChanges           atomic.Uint64
+	icmpErrors                      [errorKinds]icmpErrors
 	causes                          [numCauses]atomic.Uint64
 	notSent                         [numReasons]atomic.Uint64
+	unknown                         [numDoubts]atomic.Uint64
 	roundSent, roundLost            atomic.Uint64
 	roundAnswered, roundEnd         atomic.Uint64
+	roundUncertain                  atomic.Bool
 	roundMin, roundMax, roundJitter atomic.Uint64
 	roundTrips                      []atomic.Uint64 // ns per percentile
 }
@@ -90,7 +108,11 @@ type Snapshot struct {
 	NotSent            [numReasons]uint64
 	Causes             [numCauses]uint64
 	Duplicates, Late   uint64
-	Marked, ICMPErrors uint64
+	Marked             uint64
+	Reordered          uint64 // answers that came after that of a later probe of the same path
+	TTLChanges         uint64 // answers with another TTL or hop limit than the one before on their path
+	Unknown            [numDoubts]uint64
+	ICMPErrors         [errorKinds]ICMPErrors // those with Count 0 are unused
 
 	// The last whole round. RoundSent 0 means that nothing could be sent: there
 	// is no loss ratio and no round trip.
@@ -98,6 +120,9 @@ type Snapshot struct {
 	RoundEnd                            time.Time
 	RoundTrips                          []time.Duration // one per percentile; all 0 on total loss
 	Min, Max, Jitter                    time.Duration
+	// Uncertain: the send times of all answered probes were uncertain, and so
+	// are the round trips.
+	Uncertain bool
 }
 
 // LossRatio is lost/sent of the last round; ok is false when nothing was sent.

@@ -18,6 +18,7 @@ type Round struct {
 	Marked   uint32 // answered, but with an unusually uncertain send time
 	Causes   [numCauses]uint32
 	Reasons  [numReasons]uint32
+	Unknowns [numDoubts]uint32
 
 	// samples are the round trips in ns, in the order the answers were
 	// settled. A float32 is exact to 6e-8 of its value: 0.6 ns in 10 ms.
@@ -61,6 +62,13 @@ func (r *Round) Skip(why Reason) {
 	r.Reasons[why]++
 }
 
+// Unknown takes a sent probe out of the round: its answer may have been lost by
+// our own side.
+func (r *Round) Unknown(d Doubt) {
+	r.Sent--
+	r.Unknowns[d]++
+}
+
 // Pending is how many probes of the round are neither answered nor lost.
 func (r *Round) Pending() int { return int(r.Sent) - int(r.Answered) - int(r.Lost) }
 
@@ -68,7 +76,8 @@ func (r *Round) Pending() int { return int(r.Sent) - int(r.Answered) - int(r.Los
 // to the totals. Only the owning worker calls it.
 func (s *Series) Publish(r *Round, end time.Time) {
 	in := r.samples
-	if len(in) == 0 {
+	uncertain := len(in) == 0 && len(r.uncertain) > 0
+	if uncertain {
 		in = r.uncertain
 	}
 	jitter := meanStep(in) // before sorting: it needs the order
@@ -85,6 +94,10 @@ func (s *Series) Publish(r *Round, end time.Time) {
 	for i, n := range r.Reasons {
 		s.notSent[i].Add(uint64(n))
 	}
+	for i, n := range r.Unknowns {
+		s.unknown[i].Add(uint64(n))
+	}
+	s.roundUncertain.Store(uncertain)
 	s.roundSent.Store(uint64(r.Sent))
 	s.roundLost.Store(uint64(r.Lost))
 	s.roundAnswered.Store(uint64(r.Answered))
@@ -109,9 +122,12 @@ func (s *Series) Duplicate() { s.duplicates.Add(1) }
 // it.
 func (s *Series) LateAnswer() { s.late.Add(1) }
 
-// ICMPError counts an ICMP error that quotes one of our probes and is no
-// answer. Any worker may call it.
-func (s *Series) ICMPError() { s.icmpErrors.Add(1) }
+// Reorder counts an answer that came after that of a later probe.
+func (s *Series) Reorder() { s.reordered.Add(1) }
+
+// TTLChange counts an answer whose TTL or hop limit differs from the one
+// before. Any worker may call it.
+func (s *Series) TTLChange() { s.ttlChanges.Add(1) }
 
 // percentile is the p-th percentile of sorted values by linear interpolation
 // between the two nearest ranks, as netprobify has it: k = (n-1)*p/100.

@@ -59,7 +59,14 @@ func (s *Series) Snapshot(out *Snapshot) {
 func (s *Series) copy(out *Snapshot) {
 	out.Sent, out.Lost, out.Rounds = s.sent.Load(), s.lost.Load(), s.rounds.Load()
 	out.Duplicates, out.Late = s.duplicates.Load(), s.late.Load()
-	out.Marked, out.ICMPErrors = s.marked.Load(), s.icmpErrors.Load()
+	out.Marked, out.Reordered, out.TTLChanges = s.marked.Load(), s.reordered.Load(), s.ttlChanges.Load()
+	for i := range s.icmpErrors {
+		out.ICMPErrors[i] = s.icmpErrors[i].read()
+	}
+	for i := range s.unknown {
+		out.Unknown[i] = s.unknown[i].Load()
+	}
+	out.Uncertain = s.roundUncertain.Load()
 	for i := range s.notSent {
 		out.NotSent[i] = s.notSent[i].Load()
 	}
