@@ -124,7 +124,7 @@ func TestRunRefuses(t *testing.T) {
 	_, taken, _ := net.SplitHostPort(busy.Addr().String())
 	config := localConfig(t, freePort(t))
 	reversed := write(t, "reversed.yaml", strings.Replace(valid, "src_port_z: 65099", "src_port_z: 1", 1))
-	unrouted := write(t, "unrouted.yaml", strings.Replace(valid, "192.0.2.10", "198.51.100.1", 1))
+	unrouted := write(t, "unrouted.yaml", strings.NewReplacer("192.0.2.10", "198.51.100.1", "8000", freePort(t)).Replace(valid))
 
 	tests := map[string]struct {
 		args []string
