@@ -121,8 +121,9 @@ func receiveQueues(i netdev.Info) int { return max(1, i.Queues.RX+i.Queues.Combi
 // ethernetOverhead is the header with two VLAN tags, in bytes.
 const ethernetOverhead = 14 + 8
 
-// explain says who holds the XDP slot.
+// explain names the interface, and who holds its XDP slot.
 func (t *port) explain(err error) error {
+	err = fmt.Errorf("interface %s: %w", t.link.Name(), err)
 	if !errors.Is(err, steer.ErrTaken) {
 		return err
 	}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endtoend
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+)
+
+// patience bounds every wait for something that takes moments on an idle
+// machine.
+const patience = 60 * time.Second
+
+// place is where and as whom the program runs. The zero value is here, as this
+// user.
+type place struct {
+	host *lab.Host         // nil: the namespace of the tests
+	dir  string            // working folder; "": an empty one
+	env  []string          // beyond PATH
+	etc  map[string]string // files for become, by name
+	caps []uintptr         // not nil: as nobody, with these capabilities
+}
+
+// program is one process of the program. The test's goroutine uses it.
+type program struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdout output
+	stderr output
+	ended  chan struct{}
+}
+
+// output collects what a process writes. Any goroutine may use it.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// start starts the program. It is killed when the test ends, or this process.
+func (w place) start(t *testing.T, args ...string) *program {
+	t.Helper()
+	p := &program{t: t, ended: make(chan struct{})}
+	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd = exec.Command(binary, args...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, w.env...)
+	if w.etc != nil {
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.cmd.Path, p.cmd.Args = self, append([]string{self, binary}, args...)
+		p.cmd.Env = append(p.cmd.Env, etcVar+"="+folder(t, w.etc))
+		attr.Unshareflags = syscall.CLONE_NEWNS
+	}
+	if w.caps != nil {
+		attr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
+		attr.AmbientCaps = w.caps
+	}
+	if p.cmd.Dir = w.dir; w.dir == "" {
+		p.cmd.Dir = folder(t, nil)
+	}
+	p.cmd.SysProcAttr = attr
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	p.cmd.WaitDelay = 5 * time.Second
+
+	started := make(chan error)
+	// The death signal comes when the thread that started the child ends: this
+	// goroutine keeps it until the child has ended.
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		var err error
+		if w.host != nil {
+			err = w.host.Do(p.cmd.Start)
+		} else {
+			err = p.cmd.Start()
+		}
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // the state says how it ended
+			close(p.ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("netprobe-xdp %s\nstdout:\n%s\nstderr:\n%s", strings.Join(args, " "), p.stdout.String(), p.stderr.String())
+		}
+	})
+	return p
+}
+
+// folder makes a folder that everybody may enter, with these files.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "npxendtoend")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// file writes one file and returns its path.
+func file(t *testing.T, name, text string) string {
+	t.Helper()
+	return filepath.Join(folder(t, map[string]string{name: text}), name)
+}
+
+func (p *program) pid() int { return p.cmd.Process.Pid }
+
+// waitFor waits until the program has written text on stdout or stderr.
+func (p *program) waitFor(text string) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("the program writes %q", text), func() bool {
+		ended := p.hasEnded()
+		if strings.Contains(p.stdout.String(), text) || strings.Contains(p.stderr.String(), text) {
+			return true
+		}
+		if ended {
+			p.t.Fatalf("ended (%v) without writing %q", p.cmd.ProcessState, text)
+		}
+		return false
+	})
+}
+
+func (p *program) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait waits for the end and returns the exit code, -1 after a signal.
+func (p *program) wait() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		p.t.Fatalf("still runs after %v", patience)
+		return 0
+	}
+}
+
+// signal sends a signal to the program, waits for its end and returns the exit
+// code, -1 if the signal killed it.
+func (p *program) signal(s os.Signal) int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Fatal(err)
+	}
+	return p.wait()
+}
+
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill() // fails when it has ended, which is well
+	<-p.ended
+}
+
+// outcome is how one command line ended.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+// run runs the program to its end.
+func (w place) run(t *testing.T, args ...string) outcome {
+	t.Helper()
+	p := w.start(t, args...)
+	code := p.wait()
+	return outcome{code, p.stdout.String(), p.stderr.String()}
+}
+
+// errorLines returns what is on stderr besides the log, whose every line begins
+// with its time. All else must be an error: it begins with the program's name or
+// with the place of a fault.
+func (o outcome) errorLines(t *testing.T, places ...string) []string {
+	t.Helper()
+	var lines []string
+	for line := range strings.Lines(o.stderr) {
+		if strings.HasPrefix(line, "time=") {
+			continue
+		}
+		known := strings.HasPrefix(line, "netprobe-xdp: ")
+		for _, p := range places {
+			known = known || strings.HasPrefix(line, p+":")
+		}
+		if !known {
+			t.Errorf("line of stderr that is neither log nor error: %q", line)
+		}
+		lines = append(lines, strings.TrimSuffix(line, "\n"))
+	}
+	return lines
+}
+
+// eventually waits for ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v still not: %s", patience, what)
+		}
+	}
+}
+
+// tool returns the path of a program of Debian; without it the test is skipped,
+// or fails where CI=true.
+func tool(t *testing.T, name, of string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("needs %s: apt-get install %s", name, of)
+	}
+	t.Skipf("needs %s: apt-get install %s", name, of)
+	return ""
+}
