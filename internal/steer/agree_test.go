@@ -183,6 +183,46 @@ func mutate(random *rand.Rand, corpus []packettest.Case) []byte {
 	return frame
 }
 
+// TestShortQuotes tries every checksum in an error that quotes no token, on
+// flows whose hash lies where the arithmetic wraps.
+func TestShortQuotes(t *testing.T) {
+	j := newJudge(t)
+	sweep := func(f packet.Flow, invalidID bool, checksum int) {
+		probe := packettest.Dissect(packettest.Build(f, 0, 9))
+		frame := probe.Error(f.Remote, 3, 3, 28)
+		quoted := frame[42:]
+		if invalidID {
+			quoted[4] ^= 0x80
+		}
+		accepted := 0
+		for c := range 1 << 16 {
+			quoted[checksum], quoted[checksum+1] = byte(c>>8), byte(c)
+			if j.agree(t, frame).Steered() {
+				accepted++
+			}
+		}
+		if want := map[packet.Proto]int{packet.UDP: packet.UDPNumbers, packet.ICMP: 1}[f.Proto]; accepted != want {
+			t.Errorf("%+v: %d checksums accepted, want %d", f, accepted, want)
+		}
+	}
+	// find tries ports, or echo identifiers, until the hash is as wanted.
+	find := func(f *packet.Flow, port *uint16, wanted func(h uint64) bool) packet.Flow {
+		for p := range 1 << 16 {
+			*port = uint16(p)
+			if wanted(packettest.Secret.Hash(f)) {
+				return *f
+			}
+		}
+		t.Fatal("no port gives such a hash")
+		return *f
+	}
+	udp, echo := packettest.Flows()[1], packettest.Flows()[2]
+	sweep(udp, true, 26)
+	sweep(find(&udp, &udp.RemotePort, func(h uint64) bool { return uint16(h>>32) > 63000 }), true, 26)
+	sweep(echo, false, 22)
+	sweep(find(&echo, &echo.LocalPort, func(h uint64) bool { return uint16(h>>16) >= 0xfffe }), false, 22)
+}
+
 func FuzzSteerAgrees(f *testing.F) {
 	for _, c := range packettest.Corpus() {
 		f.Add(c.Frame)
