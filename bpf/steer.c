@@ -7,19 +7,17 @@
  * rules are those of internal/packet's Verifier, in the same order, so that the two
  * always agree; internal/steer tests that they do.
  */
-#include <stddef.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
-#include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "include/icmp.h"
-#include "include/identity.h"
-#include "include/steer.h"
+#include "include/quote.h"
+#include "include/reply.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -37,63 +35,6 @@ struct {
 	__type(value, struct queue_counters);
 	__uint(max_entries, 1);
 } queues SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__type(key, __u32);
-	__type(value, struct port_bits);
-	__uint(max_entries, PORT_SETS);
-} ports SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct local_addr);
-	__type(value, __u8);
-	__uint(max_entries, 1 << 17);
-} locals SEC(".maps");
-
-/* Walks through the headers of an IP packet. */
-struct cursor {
-	void *at;   /* what comes next in the frame */
-	void *end;  /* where the frame ends */
-	__u32 left; /* what is left of the packet by its own length field */
-};
-
-/*
- * Steps over n bytes and returns where they begin, or NULL where the frame or
- * the packet ends before. n must have a small bound that the kernel's verifier knows.
- */
-static __always_inline void *pull(struct cursor *c, __u32 n)
-{
-	void *p = c->at;
-
-	if (c->left < n || p + n > c->end)
-		return NULL;
-	c->at = p + n;
-	c->left -= n;
-	return p;
-}
-
-/* What a received packet answers. */
-struct reply {
-	struct flow flow; /* of the probe */
-	struct local_addr to;
-	__u32 is_v6;
-};
-
-static __always_inline int has_local(const struct reply *r)
-{
-	return bpf_map_lookup_elem(&locals, &r->to) != NULL;
-}
-
-static __always_inline int has_port(__u32 set, __u16 be_port)
-{
-	__u16 port = bpf_ntohs(be_port);
-	struct port_bits *bits = bpf_map_lookup_elem(&ports, &set);
-
-	return bits && bits->words[port / 64] >> (port % 64) & 1;
-}
 
 /* Bits of the fourteenth byte of a TCP header. */
 #define TCP_FIN 0x01
@@ -144,111 +85,6 @@ static __always_inline enum verdict judge_echo(struct cursor *c, struct reply *r
 	if (!echo_token_ok(flow_hash(&r->flow, r->is_v6), bpf_ntohs(h->sequence), t))
 		return VERDICT_BAD_TOKEN;
 	return VERDICT_ECHO;
-}
-
-/* The three judges of a quoted probe get the first eight bytes behind its IP header. */
-
-static __always_inline enum verdict judge_quoted_tcp(struct reply *r, const void *h)
-{
-	const __u16 *port = h;
-	const __u32 *seq = h + 4;
-
-	r->flow.proto = IPPROTO_TCP;
-	r->flow.local_port = port[0];
-	r->flow.remote_port = port[1];
-	if (!has_port(PORTS_LOCAL_TCP, port[0]) || !has_port(PORTS_REMOTE_TCP, port[1]))
-		return VERDICT_NOT_PORT;
-	if (!quoted_offset_ok(flow_hash(&r->flow, r->is_v6), bpf_ntohl(*seq)))
-		return VERDICT_BAD_TOKEN;
-	return VERDICT_ERROR;
-}
-
-static __always_inline enum verdict judge_quoted_udp(struct cursor *c, struct reply *r, const struct udphdr *h,
-						     __u16 id)
-{
-	__u64 hash;
-	__u8 *t;
-
-	if (!has_port(PORTS_LOCAL_UDP, h->source))
-		return VERDICT_NOT_PORT;
-	r->flow.proto = IPPROTO_UDP;
-	r->flow.local_port = h->source;
-	r->flow.remote_port = h->dest;
-	hash = flow_hash(&r->flow, r->is_v6);
-	if (c->left < 6) {
-		if (r->is_v6 || !udp_header_ok(hash, id, bpf_ntohs(h->check)))
-			return VERDICT_BAD_TOKEN;
-		return VERDICT_ERROR;
-	}
-	t = pull(c, 6);
-	if (!t)
-		return VERDICT_BAD_QUOTE;
-	return udp_token_ok(hash, t) ? VERDICT_ERROR : VERDICT_BAD_TOKEN;
-}
-
-static __always_inline enum verdict judge_quoted_echo(struct cursor *c, struct reply *r, const struct icmp *h)
-{
-	__u64 hash;
-	__u8 *t;
-
-	r->flow.proto = IPPROTO_ICMP;
-	r->flow.local_port = h->id;
-	r->flow.remote_port = 0;
-	hash = flow_hash(&r->flow, r->is_v6);
-	if (c->left < 6)
-		return echo_checksum_ok(hash, bpf_ntohs(h->checksum)) ? VERDICT_ERROR : VERDICT_BAD_TOKEN;
-	t = pull(c, 6);
-	if (!t)
-		return VERDICT_BAD_QUOTE;
-	return echo_token_ok(hash, bpf_ntohs(h->sequence), t) ? VERDICT_ERROR : VERDICT_BAD_TOKEN;
-}
-
-#define IP_OFFSET 0x1fff
-
-static __always_inline enum verdict judge_quote4(struct cursor *c, struct reply *r)
-{
-	struct iphdr *ip = pull(c, sizeof(*ip));
-	struct icmp *h;
-
-	if (!ip || ip->version != 4 || ip->ihl < 5 || ip->frag_off & bpf_htons(IP_OFFSET))
-		return VERDICT_BAD_QUOTE;
-	if (!pull(c, ip->ihl * 4 - sizeof(*ip)) || ip->saddr != r->flow.v4.local)
-		return VERDICT_BAD_QUOTE;
-	r->flow.v4.remote = ip->daddr;
-	h = pull(c, 8);
-	if (!h)
-		return VERDICT_BAD_QUOTE;
-	if (ip->protocol == IPPROTO_TCP)
-		return judge_quoted_tcp(r, h);
-	if (ip->protocol == IPPROTO_UDP)
-		return judge_quoted_udp(c, r, (void *)h, bpf_ntohs(ip->id));
-	if (ip->protocol == IPPROTO_ICMP && h->type == ICMP4_ECHO_REQUEST)
-		return judge_quoted_echo(c, r, h);
-	return VERDICT_BAD_QUOTE;
-}
-
-static __always_inline enum verdict judge_quote6(struct cursor *c, struct reply *r)
-{
-	struct ipv6hdr *ip = pull(c, sizeof(*ip));
-	struct icmp *h;
-	__u64 src[2];
-
-	if (!ip || ip->version != 6)
-		return VERDICT_BAD_QUOTE;
-	__builtin_memcpy(src, &ip->saddr, sizeof(src));
-	if (src[0] != r->flow.v6.local[0] || src[1] != r->flow.v6.local[1])
-		return VERDICT_BAD_QUOTE;
-	__builtin_memcpy(r->flow.v6.remote, &ip->daddr, sizeof(r->flow.v6.remote));
-	h = pull(c, 8);
-	if (!h)
-		return VERDICT_BAD_QUOTE;
-	if (ip->nexthdr == IPPROTO_TCP)
-		return judge_quoted_tcp(r, h);
-	if (ip->nexthdr == IPPROTO_UDP)
-		return judge_quoted_udp(c, r, (void *)h, 0);
-	if (ip->nexthdr == IPPROTO_ICMPV6 && h->type == ICMP6_ECHO_REQUEST)
-		return judge_quoted_echo(c, r, h);
-	return VERDICT_BAD_QUOTE;
 }
 
 static __always_inline enum verdict judge_icmp4(struct cursor *c, struct reply *r)
