@@ -76,11 +76,11 @@ func (t *Table) row(l result.Labels, percentiles []int, s *result.Snapshot) []st
 var causeText = map[result.Cause]string{
 	result.Timeout:     "no answer in time",
 	result.NoNeighbour: "next hop does not answer ARP/ND",
-	result.ICMPError:   "ICMP error from the path",
+	result.ICMPError:   "ICMP error",
 }
 
 // why says what became of the probes that have no round trip: of those lost or
-// not sent, the most frequent reason first.
+// not sent, the most frequent reason first; then how far round trips are to be believed.
 func why(s *result.Snapshot) string {
 	type part struct {
 		n    uint64
@@ -89,7 +89,16 @@ func why(s *result.Snapshot) string {
 	var parts []part
 	for c, n := range s.Causes {
 		if n > 0 {
-			parts = append(parts, part{n, causeText[result.Cause(c)]})
+			text := causeText[result.Cause(c)]
+			if result.Cause(c) == result.ICMPError {
+				text += icmpKinds(s)
+			}
+			parts = append(parts, part{n, text})
+		}
+	}
+	for d, n := range s.Unknown {
+		if n > 0 {
+			parts = append(parts, part{n, "unknown: " + result.Doubt(d).String()})
 		}
 	}
 	for r, n := range s.NotSent {
@@ -109,10 +118,24 @@ func why(s *result.Snapshot) string {
 	case s.Lost == 0:
 		texts = append(texts, "all answered")
 	}
-	if s.Marked > 0 {
+	switch {
+	case s.Uncertain:
+		texts = append(texts, "round trips all uncertain")
+	case s.Marked > 0:
 		texts = append(texts, fmt.Sprintf("uncertain (%d)", s.Marked))
 	}
 	return strings.Join(texts, ", ")
+}
+
+// icmpKinds lists the types and codes of the ICMP errors.
+func icmpKinds(s *result.Snapshot) string {
+	var kinds strings.Builder
+	for _, e := range s.ICMPErrors {
+		if e.Count > 0 {
+			fmt.Fprintf(&kinds, " type %d code %d", e.Type, e.Code)
+		}
+	}
+	return kinds.String()
 }
 
 func duration(d time.Duration) string {
