@@ -185,7 +185,7 @@ func (e *Engine) publish() error {
 	}
 	for k, f := range e.flows {
 		if f.slots == nil {
-			f.slots = make([]slot, slotsFor(f.needs))
+			f.slots = make([]slot, slotsFor(f.Proto, f.needs))
 		}
 		all[k] = f
 	}

@@ -88,13 +88,15 @@ func (ix *index) lookup(hash uint64, key *packet.Flow) *flow {
 	}
 }
 
-// maxSlots bounds the probes under way on one flow: UDP numbers wrap at 4096,
-// and the newest and the oldest must be told apart.
-const maxSlots = 2048
-
-// slotsFor rounds what a flow needs up to a power of two.
-func slotsFor(needs int) int {
-	return min(maxSlots, 1<<bits.Len(uint(max(needs, 2)-1)))
+// slotsFor rounds what a flow needs up to a power of two, at most half of the
+// numbers that its replies can name: the newest and the oldest must be told
+// apart.
+func slotsFor(proto packet.Proto, needs int) int {
+	numbers := packet.ICMPNumbers
+	if proto == packet.UDP {
+		numbers = packet.UDPNumbers
+	}
+	return min(numbers/2, 1<<bits.Len(uint(max(needs, 2)-1)))
 }
 
 // filterOf is what the XDP program and the parser have to let through for these
