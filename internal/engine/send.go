@@ -53,7 +53,8 @@ func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) 
 	last := f.last.Load()
 	n := last + 1
 	sl := f.at(n)
-	if sl.queued || s.typ.OneInFlight && f.at(last).busy() {
+	// What another queue's worker saw answered is not counted yet, and yet over.
+	if sl.queued || s.typ.OneInFlight && stateOf(f.at(last).word.Load()) == inFlight {
 		w.skip(s, r, result.TupleBusy)
 		return
 	}
@@ -94,13 +95,20 @@ func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) 
 }
 
 // nextOffset returns where the next SYN's sequence number stands relative to
-// the flow's base, and moves on by more than what it occupies. At the end of
-// the window it starts again, after a RST that clears what the peer may still
-// hold of the last SYN: seen from there, the new one is out of its window.
+// the flow's base, and moves on by more than what it occupies.
+//
+// In the second half of the window it starts again as soon as the peer is
+// known to hold nothing of the last SYN; at the end in any case, after a RST
+// that clears what the peer may still hold. Seen from a half-open peer the new
+// SYN would be out of its window: ignored, and so lost, and if our resets do
+// not get through then for as long as the peer waits.
 func (w *worker) nextOffset(f *flow, s *series, mac [6]byte) uint32 {
 	step := uint32(s.shape.PayloadLen) + 2
 	offset := f.offset
-	if offset+step > packet.SeqWindow {
+	switch closed := f.closed.Swap(false); {
+	case closed && offset > packet.SeqWindow/2:
+		offset = 0
+	case offset+step > packet.SeqWindow:
 		w.sendReset(f, packet.Base(f.hash)+f.at(f.last.Load()).offset.Load()+1, mac)
 		offset = 0
 	}
