@@ -21,8 +21,9 @@ type flow struct {
 	slots []slot        // a power of two; probe n uses slots[n mod len]
 	last  atomic.Uint32 // number of the newest probe; the owner stores
 
-	offset uint32 // TCP: where the next sequence number stands in its window. Owner only
-	dscp   uint8  // of the resets
+	offset uint32      // TCP: where the next sequence number stands in its window. Owner only
+	closed atomic.Bool // TCP: the newest probe was answered by RST+ACK, so the peer holds nothing of it
+	dscp   uint8       // of the resets
 
 	ttl atomic.Uint32 // of the last answer, 0: none came. Any worker
 

@@ -49,6 +49,7 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 	}
 	switch sl.claim(word, to, rx) {
 	case claimed:
+		f.closed.Store(r.Kind == packet.RstAck)
 		if f.owner == w {
 			w.settle(sl)
 		}
