@@ -47,9 +47,11 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 	} else if f.ttlChanged(r.TTL) {
 		s.result.TTLChange()
 	}
+	if stateOf(word) == inFlight { // before the claim, which lets the owner send the next
+		f.closed.Store(r.Kind == packet.RstAck)
+	}
 	switch sl.claim(word, to, rx) {
 	case claimed:
-		f.closed.Store(r.Kind == packet.RstAck)
 		if f.owner == w {
 			w.settle(sl)
 		}
