@@ -76,7 +76,7 @@ func New(o Options) (*Engine, error) {
 	}
 	count := min(len(o.Sockets), runtime.NumCPU())
 	for i := range count {
-		w := &worker{engine: e, resets: make([]reset, 0, maxResets)}
+		w := &worker{engine: e, resets: make([]reset, 0, maxResets), kicks: make([]kicked, 0, maxPerKick), perKick: 1}
 		for q := i; q < len(o.Sockets); q += count {
 			w.sockets = append(w.sockets, o.Sockets[q])
 		}

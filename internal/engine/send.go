@@ -46,8 +46,14 @@ func (w *worker) skip(s *series, r *openRound, why result.Reason) {
 	w.finish(s, r)
 }
 
-// send puts one probe on the wire. Its slot is ready before the kick, because
-// the answer may come on another queue before the kick returns.
+// kicked is a probe that waits for the next kick.
+type kicked struct {
+	slot  *slot
+	round *openRound
+}
+
+// send builds a probe for the next kick. Its slot is ready before, because the
+// answer may come on another queue before the kick returns.
 func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) {
 	s := l.series
 	last := f.last.Load()
@@ -58,40 +64,56 @@ func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) 
 		w.skip(s, r, result.TupleBusy)
 		return
 	}
-	socket := w.sockets[0]
 	number := n
 	if s.typ.Proto == packet.TCP {
 		number = w.nextOffset(f, s, mac)
 	}
+	socket := w.sockets[0]
 	frame := socket.Reserve()
 	if frame == nil {
 		w.skip(s, r, result.RingFull)
 		return
 	}
-	length := packet.Build(frame, &f.Flow, &s.shape, f.hash, number, w.engine.Link.MAC(), mac)
+	socket.Queue(packet.Build(frame, &f.Flow, &s.shape, f.hash, number, w.engine.Link.MAC(), mac))
 	sl.leg.Store(l)
 	sl.offset.Store(number)
-	sl.number, sl.round = n, round
+	sl.number, sl.round, sl.queued = n, round, true
 	f.last.Store(n)
 	sl.word.Store(wordOf(uint16(n), inFlight, 0))
+	r.Sent++
+	w.kicks = append(w.kicks, kicked{sl, r})
+	if len(w.kicks) >= w.perKick {
+		w.kick()
+	}
+}
 
+// kick sends the probes that were built, with one stamp just before.
+func (w *worker) kick() {
+	if len(w.kicks) == 0 {
+		return
+	}
 	before := w.engine.clock.now()
-	outcome := socket.Send(length)
+	sent, outcome := w.sockets[0].Kick()
 	after := w.engine.clock.now()
-
-	if outcome != xsk.Sent {
-		sl.word.Store(wordOf(uint16(n), free, 0))
+	for i, k := range w.kicks {
+		sl := k.slot
+		l := sl.leg.Load()
+		if i < sent {
+			sl.sent, sl.bracket = before, after-before
+			l.series.expiry.push(sl)
+			l.history.sent(sl.round)
+			continue
+		}
+		sl.queued = false
+		sl.word.Store(wordOf(uint16(sl.number), free, 0))
+		k.round.Sent--
 		why := result.LinkDown
 		if outcome == xsk.RingFull {
 			why = result.RingFull
 		}
-		w.skip(s, r, why)
-		return
+		w.skip(l.series, k.round, why)
 	}
-	sl.sent, sl.bracket = before, after-before
-	s.expiry.push(sl)
-	r.Sent++
-	l.history.sent(round)
+	w.kicks = w.kicks[:0]
 }
 
 // nextOffset returns where the next SYN's sequence number stands relative to
@@ -109,7 +131,9 @@ func (w *worker) nextOffset(f *flow, s *series, mac [6]byte) uint32 {
 	case closed && offset > packet.SeqWindow/2:
 		offset = 0
 	case offset+step > packet.SeqWindow:
-		w.sendReset(f, packet.Base(f.hash)+f.at(f.last.Load()).offset.Load()+1, mac)
+		w.kick()
+		w.queueReset(f, packet.Base(f.hash)+f.at(f.last.Load()).offset.Load()+1, mac)
+		w.sockets[0].Kick()
 		offset = 0
 	}
 	f.offset = offset + step
@@ -119,17 +143,21 @@ func (w *worker) nextOffset(f *flow, s *series, mac [6]byte) uint32 {
 // sendResets answers the SYN-ACKs of this tick: the kernel never saw the
 // connections, so nobody else closes them.
 func (w *worker) sendResets() {
-	for _, r := range w.resets {
+	for i, r := range w.resets {
 		if state, mac := r.flow.hop.Load().Load(); state == netdev.HopReady {
-			w.sendReset(r.flow, r.seq, mac)
+			w.queueReset(r.flow, r.seq, mac)
+		}
+		if i%resetsPerKick == resetsPerKick-1 {
+			w.sockets[0].Kick()
 		}
 	}
+	w.sockets[0].Kick()
 	w.resets = w.resets[:0]
 }
 
-func (w *worker) sendReset(f *flow, seq uint32, mac [6]byte) {
+func (w *worker) queueReset(f *flow, seq uint32, mac [6]byte) {
 	socket := w.sockets[0]
 	if frame := socket.Reserve(); frame != nil {
-		socket.Send(packet.BuildReset(frame, &f.Flow, f.dscp, f.hash, seq, w.engine.Link.MAC(), mac))
+		socket.Queue(packet.BuildReset(frame, &f.Flow, f.dscp, f.hash, seq, w.engine.Link.MAC(), mac))
 	}
 }

@@ -21,6 +21,12 @@ const (
 	longestSleep = 50 * time.Millisecond
 	// sendBatch bounds the probes sent before replies are read again.
 	sendBatch = 256
+	// overdue is how late probes may be before several share a kick and its
+	// stamp: single kicks carry some 200,000 probes per second and core.
+	overdue    = 2 * time.Millisecond
+	maxPerKick = 16
+	// resetsPerKick is how many resets go with one kick; nobody times them.
+	resetsPerKick = 32
 	// checkDrops is how often the sockets are asked what they dropped.
 	checkDrops = 5 * time.Millisecond
 	// maxResets bounds the resets that wait for the end of a tick.
@@ -36,6 +42,8 @@ type worker struct {
 
 	schedule schedule
 	expiries []*expiry
+	kicks    []kicked // built, and waiting for the next kick
+	perKick  int      // how many go with one kick
 	resets   []reset
 	reply    packet.Reply
 
@@ -123,6 +131,7 @@ func (w *worker) run(ctx context.Context) {
 // sendDue sends the probes that are due within a tick, and returns how long
 // until the next thing to do, ns; 0 when more is due already.
 func (w *worker) sendDue(now int64) int64 {
+	defer w.kick()
 	horizon := now + w.engine.tick
 	for sent := 0; ; sent++ {
 		next, ok := w.schedule.next()
@@ -137,9 +146,14 @@ func (w *worker) sendDue(now int64) int64 {
 			w.lag.observe(now, max(0, now-next.due))
 		}
 		if next.due > horizon {
+			w.perKick = 1
 			return min(next.due-now, int64(longestSleep), w.untilExpiry(now))
 		}
 		if sent == sendBatch {
+			w.perKick = 1
+			if now-next.due > int64(overdue) {
+				w.perKick = maxPerKick
+			}
 			return 0
 		}
 		if wait := w.engine.Limiter.take(now); wait > 0 {

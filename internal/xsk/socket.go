@@ -35,7 +35,7 @@ type Options struct {
 // this frame size can receive: the kernel keeps XDP_PACKET_HEADROOM in front.
 func MaxFrame(frameSize int) int { return frameSize - 256 }
 
-// Outcome is what became of a frame given to Send.
+// Outcome is what became of frames given to Kick.
 type Outcome uint8
 
 const (
@@ -58,6 +58,8 @@ type Socket struct {
 	free      []uint64 // transmit frames not in the ring
 	reserved  uint64   // the frame Reserve handed out
 	again     bool     // it already stands in the transmit ring
+	base      uint32   // where in the ring the queued frames begin
+	queued    uint32   // how many they are
 	received  uint32   // consumer position of the frames being looked at
 	waiting   uint32   // how many of them
 }
@@ -183,19 +185,36 @@ func (s *Socket) Release() {
 }
 
 // Reserve returns an empty frame to write a packet into, or nil when all are
-// on their way out. Send must follow before the next Reserve.
+// on their way out. Queue must follow before the next Reserve.
 func (s *Socket) Reserve() []byte {
-	s.complete()
-	if p := s.rings.tx.producer.Load(); !s.zero && s.rings.tx.consumer.Load() != p {
-		// The last frame was not taken: it stands in the ring, and its
-		// place is used again.
-		s.reserved, s.again = s.rings.tx.at(p-1).Addr, true
-	} else if len(s.free) > 0 {
-		s.reserved, s.again = s.free[len(s.free)-1], false
-	} else {
+	tx := &s.rings.tx
+	if s.queued == 0 {
+		s.complete()
+		s.base = tx.producer.Load()
+		if !s.zero {
+			s.base = tx.consumer.Load()
+		}
+	}
+	switch pos := s.base + s.queued; {
+	case pos != tx.producer.Load() && !s.zero && int32(pos-tx.producer.Load()) < 0:
+		// A frame that was not taken stands here: its place is used again.
+		s.reserved, s.again = tx.at(pos).Addr, true
+	case len(s.free) == 0 || pos-tx.consumer.Load() > tx.mask:
 		return nil
+	default:
+		s.reserved, s.again = s.free[len(s.free)-1], false
 	}
 	return s.umem[s.reserved : s.reserved+s.frameSize : s.reserved+s.frameSize]
+}
+
+// Queue puts the reserved frame, length bytes of it, behind those that the
+// next Kick sends.
+func (s *Socket) Queue(length int) {
+	if !s.again {
+		s.free = s.free[:len(s.free)-1]
+	}
+	*s.rings.tx.at(s.base + s.queued) = unix.XDPDesc{Addr: s.reserved, Len: uint32(length)}
+	s.queued++
 }
 
 // complete takes back the frames that the kernel has sent.
@@ -211,53 +230,53 @@ func (s *Socket) complete() {
 	r.consumer.Store(c)
 }
 
-// Send kicks the reserved frame, length bytes of it, out at once. Sent means
-// that the kernel took it from the ring and passed it to the driver. After any
-// other outcome it never leaves.
-func (s *Socket) Send(length int) Outcome {
+// Kick sends the queued frames at once, and returns how many of them left, the
+// first ones. Sent means all: the kernel took them from the ring and passed
+// them to the driver. After any other outcome the rest never leaves.
+func (s *Socket) Kick() (int, Outcome) {
 	tx := &s.rings.tx
-	p := tx.producer.Load()
-	if s.again {
-		p--
-	} else {
-		if p-tx.consumer.Load() > tx.mask {
-			return RingFull // zero-copy only: the driver is behind
-		}
-		s.free = s.free[:len(s.free)-1]
+	base, n := s.base, s.queued
+	if n == 0 {
+		return 0, Sent
 	}
-	*tx.at(p) = unix.XDPDesc{Addr: s.reserved, Len: uint32(length)}
-	tx.producer.Store(p + 1)
-	outcome := RingFull
-	for range 8 {
-		errno := kick(s.fd)
-		switch errno {
+	s.queued = 0
+	if end := base + n; int32(end-tx.producer.Load()) > 0 {
+		tx.producer.Store(end)
+	}
+	for range 8 + n {
+		switch errno := kick(s.fd); errno {
 		case 0:
-			if s.zero || tx.consumer.Load() == p+1 {
-				return Sent
+			if s.zero || tx.consumer.Load()-base >= n {
+				return int(n), Sent
 			}
-			continue
 		case unix.EAGAIN, unix.EINTR, unix.ENOBUFS: // kick again
-			continue
-		case unix.EBUSY: // no carrier: completed, but not sent (net/xdp/xsk.c)
+		case unix.EBUSY: // no carrier: one completed, but not sent (net/xdp/xsk.c)
 			kick(s.fd) // only the next look at the ring publishes the consumer
-			return LinkDown
+			taken := min(tx.consumer.Load()-base, n)
+			s.disarm(base+taken, base+n)
+			return int(max(taken, 1) - 1), LinkDown
 		case unix.ENETDOWN:
-			outcome = LinkDown
+			return s.cut(base, n), LinkDown
 		default:
-			outcome = Dead
+			return s.cut(base, n), Dead
 		}
-		break
 	}
-	s.disarm(length)
-	return outcome
+	return s.cut(base, n), RingFull
 }
 
-// disarm makes a frame that the kernel did not take harmless: it may still
+// cut disarms those of n frames that were not taken, and returns how many were.
+func (s *Socket) cut(base, n uint32) int {
+	taken := min(s.rings.tx.consumer.Load()-base, n)
+	s.disarm(base+taken, base+n)
+	return int(taken)
+}
+
+// disarm makes frames that the kernel did not take harmless: they may still
 // leave, when the link is up again and something looks at the socket, but then
-// addressed to ourselves, where no switch delivers it.
-func (s *Socket) disarm(length int) {
-	if length >= 12 {
-		f := s.umem[s.reserved:]
+// addressed to ourselves, where no switch delivers them.
+func (s *Socket) disarm(from, to uint32) {
+	for ; from != to; from++ {
+		f := s.umem[s.rings.tx.at(from).Addr:]
 		copy(f[:6], f[6:12])
 	}
 }

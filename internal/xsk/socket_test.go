@@ -98,6 +98,26 @@ func (p *pair) frame(b []byte, n int) int {
 	return len(append(b, bytes.Repeat([]byte{'x'}, 40)...))
 }
 
+// send sends frames from end 0 in one kick.
+func (p *pair) send(numbers ...int) Outcome {
+	s := p.sockets[0]
+	for _, n := range numbers {
+		b := s.Reserve()
+		if b == nil {
+			return noFrame
+		}
+		s.Queue(p.frame(b, n))
+	}
+	n, outcome := s.Kick()
+	if (n == len(numbers)) != (outcome == Sent) {
+		panic(fmt.Sprintf("%d of %d frames sent, outcome %d", n, len(numbers), outcome))
+	}
+	return outcome
+}
+
+// noFrame is what send returns when Reserve has nothing.
+const noFrame = Outcome(99)
+
 // receive waits for one frame and returns its text.
 func (p *pair) receive(t *testing.T) string {
 	t.Helper()
@@ -124,15 +144,55 @@ func (p *pair) receive(t *testing.T) string {
 func TestFramesArriveInOrderBeyondTheRings(t *testing.T) {
 	p := newPair(t, small)
 	for n := range 100 {
-		b := p.sockets[0].Reserve()
-		if b == nil {
-			t.Fatalf("frame %d: none is free", n)
-		}
-		if got := p.sockets[0].Send(p.frame(b, n)); got != Sent {
+		if got := p.send(n); got != Sent {
 			t.Fatalf("frame %d: outcome %d", n, got)
 		}
 		if got, want := p.receive(t), fmt.Sprintf("probe %06d", n); got != want {
 			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// One kick carries several frames, more than one batch of the kernel's, in
+// order; and after a link that was down in between, none of them is stale.
+func TestKickCarriesMany(t *testing.T) {
+	o := small
+	o.RxFrames, o.TxFrames = 128, 64
+	p := newPair(t, o)
+	numbers := make([]int, 64)
+	for round := range 10 {
+		for i := range numbers {
+			numbers[i] = 100*round + i
+		}
+		if got := p.send(numbers...); got != Sent {
+			t.Fatalf("outcome %d", got)
+		}
+		for i := 0; i < len(numbers); {
+			for j := range p.sockets[1].Receive(1000) {
+				b, _ := p.sockets[1].Frame(j)
+				if !bytes.Equal(b[12:14], []byte{0x88, 0xb5}) || !bytes.Equal(b[:6], p.ends[1].MAC) {
+					continue
+				}
+				if got, want := string(b[14:26]), fmt.Sprintf("probe %06d", numbers[i]); got != want {
+					t.Fatalf("got %q, want %q", got, want)
+				}
+				i++
+			}
+			p.sockets[1].Release()
+		}
+		p.ends[0].SetUp(false)
+		if got := p.send(666661, 666662, 666663); got != LinkDown {
+			t.Fatalf("link down: outcome %d", got)
+		}
+		if got := p.send(666664); got != LinkDown {
+			t.Fatalf("link down: outcome %d", got)
+		}
+		p.ends[0].SetUp(true)
+		if got := p.send(numbers[0]); got != Sent {
+			t.Fatalf("link up again: outcome %d", got)
+		}
+		if got, want := p.receive(t), fmt.Sprintf("probe %06d", numbers[0]); got != want {
+			t.Fatalf("link up again: %q, want %q", got, want)
 		}
 	}
 }
@@ -142,7 +202,7 @@ func TestFramesArriveInOrderBeyondTheRings(t *testing.T) {
 func TestOverflowIsCounted(t *testing.T) {
 	p := newPair(t, small)
 	for n := range 20 {
-		if got := p.sockets[0].Send(p.frame(p.sockets[0].Reserve(), n)); got != Sent {
+		if got := p.send(n); got != Sent {
 			t.Fatalf("frame %d: outcome %d", n, got)
 		}
 	}
@@ -157,7 +217,7 @@ func TestOverflowIsCounted(t *testing.T) {
 	if lost := st.RxRingFull + st.FillRingEmpty + st.RxDropped; lost < 12 {
 		t.Errorf("the kernel counts %d lost of 12: %+v", lost, st)
 	}
-	p.sockets[0].Send(p.frame(p.sockets[0].Reserve(), 77))
+	p.send(77)
 	if got := p.receive(t); got != "probe 000077" {
 		t.Errorf("after the overflow: %q", got)
 	}
@@ -173,18 +233,14 @@ func TestLinkDownIsNotSentAndNeverLeaves(t *testing.T) {
 	}{{"our end down", 0}, {"no carrier", 1}} {
 		p.ends[c.end].SetUp(false)
 		for n := range 30 {
-			b := p.sockets[0].Reserve()
-			if b == nil {
-				t.Fatalf("%s: frames are lost to the pool after %d", c.what, n)
-			}
-			if got := p.sockets[0].Send(p.frame(b, 666666)); got != LinkDown {
-				t.Fatalf("%s: outcome %d, want LinkDown", c.what, got)
+			if got := p.send(666666); got != LinkDown {
+				t.Fatalf("%s: frame %d: outcome %d, want LinkDown", c.what, n, got)
 			}
 		}
 		p.ends[c.end].SetUp(true)
 		time.Sleep(50 * time.Millisecond)
 		NewWaiter(p.sockets[:1]).Wait(0) // poll sends leftovers
-		if got := p.sockets[0].Send(p.frame(p.sockets[0].Reserve(), 1)); got != Sent {
+		if got := p.send(1); got != Sent {
 			t.Fatalf("%s, then up: outcome %d", c.what, got)
 		}
 		if got := p.receive(t); got != "probe 000001" {
@@ -290,7 +346,8 @@ func BenchmarkKick(b *testing.B) {
 	for b.Loop() {
 		f := s.Reserve()
 		copy(f, "\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x88\xb5")
-		if s.Send(64) != Sent {
+		s.Queue(64)
+		if _, outcome := s.Kick(); outcome != Sent {
 			b.Fatal("not sent")
 		}
 	}
