@@ -20,7 +20,6 @@ import (
 // goroutine that starts the prober fills it in; shown only reads it.
 type port struct {
 	link       *netdev.Link
-	foreign    bool // sources need not be local
 	program    *steer.Program
 	attachment steer.Attachment
 	sockets    []*xsk.Socket
@@ -51,8 +50,8 @@ func (p *prober) openLinks(ctx context.Context) error {
 func (p *prober) ifaces() string { return strings.Join(p.Ifaces, ", ") }
 
 // route asks the kernel for the route to dst.
-func (t *port) route(dst, src netip.Addr) (netdev.Route, error) {
-	if t.foreign {
+func (t *port) route(dst, src netip.Addr, foreign bool) (netdev.Route, error) {
+	if foreign {
 		return t.link.RouteForeign(dst, src)
 	}
 	return t.link.Route(dst, src)
@@ -110,7 +109,7 @@ func (t *port) attach(p *prober, limiter *engine.Limiter) error {
 	t.engine, err = engine.New(engine.Options{
 		Link: t.link, Program: t.program, Sockets: t.sockets, MaxFrame: xsk.MaxFrame(frame),
 		Secret: p.secret, Store: &p.store, Interval: p.plan.Interval, Tick: p.cfg.Engine.Tick,
-		Percentiles: p.plan.Percentiles, Limiter: limiter, ForeignSource: t.foreign, Log: p.Log,
+		Percentiles: p.plan.Percentiles, Limiter: limiter, ForeignSource: p.cfg.Safety.ForeignSource, Log: p.Log,
 	})
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -74,11 +75,16 @@ func Run(ctx context.Context, o Options) (err error) {
 	p := &prober{Options: o, secret: packet.NewSecret()}
 	defer func() { err = errors.Join(err, p.close()) }()
 
-	if err := p.openLinks(ctx); err != nil {
-		return err
+	// A configuration that is there is judged first: that needs no privilege.
+	// Without one, the interfaces say what to probe.
+	steps := []func() error{p.configure, func() error { return p.openLinks(ctx) }}
+	if p.Config == "" && config.Search() == "" {
+		slices.Reverse(steps)
 	}
-	if err := p.configure(); err != nil {
-		return err
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	if err := p.makePlan(ctx); err != nil {
 		return err
@@ -120,9 +126,6 @@ func (p *prober) configure() error {
 	}
 	if err != nil {
 		return err
-	}
-	for _, port := range p.ports {
-		port.foreign = p.cfg.Safety.ForeignSource
 	}
 	if p.Level != nil {
 		p.Level.Set(levels[p.cfg.Global.LoggingLevel])
@@ -201,7 +204,7 @@ func (p *prober) isLocal(a netip.Addr) bool {
 func (p *prober) portFor(dst, src netip.Addr) (*port, error) {
 	var last error
 	for _, port := range p.ports {
-		_, err := port.route(dst, src)
+		_, err := port.route(dst, src, p.cfg != nil && p.cfg.Safety.ForeignSource)
 		if err == nil {
 			return port, nil
 		}
