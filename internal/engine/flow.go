@@ -56,6 +56,9 @@ func (f *flow) reordered(number uint32, rx int64) bool {
 	return rx > f.newestTime
 }
 
+// waits says whether the newest probe is owed an answer.
+func (f *flow) waits() bool { return stateOf(f.at(f.last.Load()).word.Load()) == inFlight }
+
 // index finds flows by their hash. It is immutable: when flows come or go, a
 // new one takes its place.
 type index struct {

@@ -13,14 +13,19 @@ import (
 func (w *worker) probe(t *target, now int64) {
 	g, i, a := t.plan.Probe(t.probe)
 	s := t.series[g]
+	leg := s.leg(i, a)
+	f := leg.flow.Load()
+	if f != nil && s.typ.OneInFlight && f.waits() {
+		// After a pause several probes of a path leave in one go: the answer
+		// to the one before may be there, unread.
+		w.receive()
+	}
 	r := s.round(t.round)
 	r.dispatched++
 	if now-t.due() > w.engine.interval {
 		w.skip(s, r, result.Behind)
 		return
 	}
-	leg := s.leg(i, a)
-	f := leg.flow.Load()
 	if f == nil {
 		w.skip(s, r, result.Reason(leg.why.Load()))
 		return
@@ -60,7 +65,7 @@ func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) 
 	n := last + 1
 	sl := f.at(n)
 	// What another queue's worker saw answered is not counted yet, and yet over.
-	if sl.queued || s.typ.OneInFlight && stateOf(f.at(last).word.Load()) == inFlight {
+	if sl.queued || s.typ.OneInFlight && f.waits() {
 		w.skip(s, r, result.TupleBusy)
 		return
 	}
