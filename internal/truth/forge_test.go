@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package truth
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	mdpacket "github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+)
+
+// forger listens beside a host's stack to the replies that it sends, and sends
+// forged and repeated ones from the same interface.
+type forger struct {
+	t     *testing.T
+	conn  *mdpacket.Conn
+	to    *mdpacket.Addr
+	ended sync.WaitGroup
+
+	kept                       [][]byte // the first replies of each kind, to be repeated when they are old
+	perKind                    map[string]int
+	repeated, wrong, elsewhere uint64 // frames sent: repeated at once; wrong token or sender; to an address that is not probed from
+}
+
+// oldReplies is how many replies of each kind are kept.
+const oldReplies = 40
+
+func newForger(t *testing.T, at *lab.End) *forger {
+	t.Helper()
+	f := &forger{t: t, to: &mdpacket.Addr{HardwareAddr: at.Peer.MAC}, perKind: map[string]int{}}
+	err := at.Host.Do(func() (err error) {
+		f.conn, err = mdpacket.Listen(&net.Interface{Index: at.Index, Name: at.Name, MTU: 1500}, mdpacket.Raw, unix.ETH_P_ALL, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := f.conn.SyscallConn()
+	if err == nil {
+		cerr := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+		})
+		err = errors.Join(err, cerr)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.ended.Go(f.run)
+	t.Cleanup(func() {
+		f.stop()
+		_ = f.conn.Close()
+	})
+	return f
+}
+
+// stop ends the repeating and forging; send still works.
+func (f *forger) stop() {
+	_ = f.conn.SetReadDeadline(time.Now())
+	f.ended.Wait()
+}
+
+func (f *forger) send(frame []byte) bool {
+	if _, err := f.conn.WriteTo(frame, f.to); err != nil {
+		f.t.Errorf("sending a forged frame: %v", err)
+		return false
+	}
+	return true
+}
+
+// run repeats every reply, and forges three from it.
+func (f *forger) run() {
+	b := make([]byte, 2048)
+	for {
+		n, _, err := f.conn.ReadFrom(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		if err != nil {
+			f.t.Errorf("listening for replies: %v", err)
+			return
+		}
+		frame := b[:n]
+		r, ok := readReply(frame)
+		if !ok {
+			continue
+		}
+		if f.perKind[r.kind] < oldReplies {
+			f.perKind[r.kind]++
+			f.kept = append(f.kept, append([]byte(nil), frame...))
+		}
+		if f.send(frame) {
+			f.repeated++
+		}
+		forge := func(change func(b []byte)) {
+			forged := append([]byte(nil), frame...)
+			change(forged)
+			if f.send(forged) {
+				f.wrong++
+			}
+		}
+		forge(func(b []byte) { b[r.token] ^= 0x40 })
+		forge(func(b []byte) { b[r.peer] ^= 0x40 }) // another sender, or another quoted target
+		forged := append([]byte(nil), frame...)
+		forged[r.us] ^= 0x40
+		if f.send(forged) {
+			f.elsewhere++
+		}
+	}
+}
+
+// reply says where in a host's reply its parts are.
+type reply struct {
+	kind  string
+	token int // a byte of the token that no window forgives
+	peer  int // last byte of the target's address: the sender's, or the one an error quotes
+	us    int // last byte of the prober's address
+}
+
+// readReply recognises the replies of a Linux host to probes.
+func readReply(b []byte) (r reply, ok bool) {
+	if len(b) < 14+20+16 {
+		return r, false
+	}
+	var ip, l4, proto int
+	switch binary.BigEndian.Uint16(b[12:]) {
+	case unix.ETH_P_IP:
+		ip, l4, proto = 14, 14+int(b[14]&15)*4, int(b[14+9])
+		r.peer, r.us, r.kind = ip+15, ip+19, "ipv4"
+	case unix.ETH_P_IPV6:
+		ip, l4, proto = 14, 14+40, int(b[14+6])
+		r.peer, r.us, r.kind = ip+23, ip+39, "ipv6"
+	default:
+		return r, false
+	}
+	const flags = 13
+	switch {
+	case len(b) < l4+16:
+	case proto == unix.IPPROTO_TCP && (b[l4+flags] == 0x12 || b[l4+flags] == 0x14): // SYN-ACK, RST-ACK
+		r.kind += map[byte]string{0x12: " syn-ack", 0x14: " rst-ack"}[b[l4+flags]]
+		r.token = l4 + 8 // the acknowledgement's top byte
+		return r, true
+	case proto == unix.IPPROTO_ICMP && b[l4] == 0, proto == unix.IPPROTO_ICMPV6 && b[l4] == 129:
+		r.kind += " echo"
+		r.token = l4 + 8
+		return r, true
+	case proto == unix.IPPROTO_ICMP && b[l4] == 3: // quotes IPv4, UDP, payload
+		r.kind += " unreachable"
+		r.token, r.peer = l4+8+20+8+2, l4+8+19
+		return r, len(b) > r.token
+	case proto == unix.IPPROTO_ICMPV6 && b[l4] == 1:
+		r.kind += " unreachable"
+		r.token, r.peer = l4+8+40+8+2, l4+8+39
+		return r, len(b) > r.token
+	}
+	return r, false
+}
+
+// Whoever sees our probes can repeat their answers, and whoever does not can
+// guess. Repeated answers are duplicates while their probes are remembered, and
+// foreign afterwards; wrong tokens and right ones from a wrong address are not
+// even steered. Not one of them counts as an answer or makes a loss.
+func TestForgedRepliesChangeNothing(t *testing.T) {
+	t.Parallel()
+	const probes = 1000
+	p := newPair(t, 1)
+	listen(t, p.host, lab.Discard, 80, far4, far6)
+	s := setup{on: p.prober, ifaces: []string{p.nearEnd.Name}, interval: 10 * time.Second, gap: 4 * time.Millisecond,
+		groups: []group{{name: "g", a: 20000, z: 20003}}}
+	for family, addr := range far {
+		for _, tg := range []target{
+			{name: "open", kind: "TCPsyn", port: 80},
+			{name: "closed", kind: "TCPsyn", port: 81},
+			{name: "echo", kind: "ICMPping"},
+			{name: "udp", kind: "UDPunreachable", port: 33434},
+		} {
+			tg.name, tg.addr, tg.packets, tg.timeout = tg.name+"-"+family, addr, probes, 250*time.Millisecond
+			s.targets = append(s.targets, tg)
+		}
+	}
+	f := newForger(t, p.farEnd)
+	r := start(t, s)
+	all := uint64(len(s.targets) * probes)
+	r.quiet(1, func() {
+		f.stop()
+		if st, err := f.conn.Stats(); err != nil || st.Drops != 0 {
+			t.Fatalf("the forger missed %d frames (%v): the test is void", st.Drops, err)
+		}
+		if f.repeated != all {
+			t.Errorf("%d replies were repeated, want %d: as many as there were probes", f.repeated, all)
+		}
+		for _, tg := range s.targets {
+			got := r.of(tg.name)
+			t.Logf("%s: %s", tg.name, show(got))
+			if got.Sent != probes || got.Lost != 0 || notSent(got) != 0 || unknown(got) != 0 || got.Late != 0 || got.Duplicates != probes {
+				t.Errorf("%s: %s; want %d sent, none lost, as many duplicates", tg.name, show(got), probes)
+			}
+		}
+		pg := r.page()
+		reason := func(why string) uint64 {
+			n, _ := pg.sum(t, "netprobe_passed_by_reason_total", `reason="`+why+`"`)
+			return n
+		}
+		foreign, _ := pg.sum(t, "netprobe_foreign_total")
+		// By chance one sequence number in 3,855 lies in the window of another
+		// path: such a frame is steered, and foreign.
+		t.Logf("%d of %d forged frames had a bad token, %d of %d went elsewhere, %d foreign", reason("bad_token"), f.wrong, reason("not_local"), f.elsewhere, foreign)
+		if reason("bad_token")+foreign != f.wrong {
+			t.Errorf("%d frames were passed for their token and %d foreign; %d were forged", reason("bad_token"), foreign, f.wrong)
+		}
+		if reason("not_local") != f.elsewhere {
+			t.Errorf("%d frames were passed as not for an address that is probed from; %d were sent", reason("not_local"), f.elsewhere)
+		}
+		r.accounted()
+
+		// The first replies again, when their probes are long forgotten.
+		for _, frame := range f.kept {
+			f.send(frame)
+		}
+		want := foreign + uint64(len(f.kept))
+		now := func() uint64 { n, _ := r.page().sum(t, "netprobe_foreign_total"); return n }
+		r.wait(func() bool { return now() >= want }, 2*time.Second, func() string { return fmt.Sprintf("%d foreign frames, want %d", now(), want) })
+		if got := now(); got != want || len(f.kept) != len(s.targets)*oldReplies {
+			t.Errorf("%d foreign frames, want %d; %d old replies of %d kinds", got, want, len(f.kept), len(f.perKind))
+		}
+		after := r.all()
+		if after.Sent != all || after.Lost != 0 || after.Duplicates != all || after.Causes != (result.Snapshot{}).Causes {
+			t.Errorf("old replies changed the figures: %s", show(after))
+		}
+	})
+}
