@@ -211,7 +211,7 @@ func (w place) run(t *testing.T, args ...string) outcome {
 
 // errorLines returns what is on stderr besides the log, whose every line begins
 // with its time. All else must be an error: it begins with the program's name or
-// with the place of a fault.
+// with the place of a fault, which is a file, "environment" or "flags".
 func (o outcome) errorLines(t *testing.T, places ...string) []string {
 	t.Helper()
 	var lines []string
@@ -220,7 +220,7 @@ func (o outcome) errorLines(t *testing.T, places ...string) []string {
 			continue
 		}
 		known := strings.HasPrefix(line, "netprobe-xdp: ")
-		for _, p := range places {
+		for _, p := range append(places, "environment", "flags") {
 			known = known || strings.HasPrefix(line, p+":")
 		}
 		if !known {
