@@ -62,6 +62,7 @@ var wanted = []struct {
 	{"CAP_NET_RAW", unix.CAP_NET_RAW},
 	{"CAP_IPC_LOCK", unix.CAP_IPC_LOCK},
 	{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN},
+	{"CAP_PERFMON", unix.CAP_PERFMON},
 	{"CAP_BPF", unix.CAP_BPF},
 }
 
@@ -125,11 +126,15 @@ func (f Facts) Holds(name string) bool {
 }
 
 // Missing returns the capabilities that a run needs and this process lacks.
-// CAP_SYS_ADMIN stands for CAP_BPF, as in the kernel.
-func (f Facts) Missing() []string {
+// CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON, as in the kernel, whose
+// verifier asks for the latter where a program does arithmetic with pointers.
+//
+// more names further ones that this run needs.
+func (f Facts) Missing(more ...string) []string {
 	var missing []string
-	for _, name := range []string{"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF"} {
-		if !f.Holds(name) && (name != "CAP_BPF" || !f.Holds("CAP_SYS_ADMIN")) {
+	for _, name := range append([]string{"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON"}, more...) {
+		implied := !strings.HasPrefix(name, "CAP_NET") && f.Holds("CAP_SYS_ADMIN")
+		if !f.Holds(name) && !implied {
 			missing = append(missing, name)
 		}
 	}
@@ -138,8 +143,8 @@ func (f Facts) Missing() []string {
 
 // Require returns an error with exit code NoPermission that names what is
 // missing for a run, or one with Unavailable that names what the kernel lacks.
-func (f Facts) Require() error {
-	if missing := f.Missing(); len(missing) > 0 {
+func (f Facts) Require(more ...string) error {
+	if missing := f.Missing(more...); len(missing) > 0 {
 		return exitcode.With(exitcode.NoPermission,
 			fmt.Errorf("missing %s; run as root, or grant it to the process", strings.Join(missing, ", ")))
 	}

@@ -45,15 +45,17 @@ func TestRead(t *testing.T) {
 }
 
 func TestRequire(t *testing.T) {
-	const all = 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_BPF
+	const all = 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON
 	for _, test := range []struct {
 		name    string
 		caps    uint64
 		missing []string
 	}{
-		{"none", 0, []string{"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF"}},
+		{"none", 0, []string{"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON"}},
 		{"all", all, nil},
 		{"without BPF", all &^ (1 << unix.CAP_BPF), []string{"CAP_BPF"}},
+		{"without PERFMON", all &^ (1 << unix.CAP_PERFMON), []string{"CAP_PERFMON"}},
+		{"SYS_ADMIN for BPF and PERFMON", all&^(1<<unix.CAP_BPF|1<<unix.CAP_PERFMON) | 1<<unix.CAP_SYS_ADMIN, nil},
 		{"SYS_ADMIN for BPF", all&^(1<<unix.CAP_BPF) | 1<<unix.CAP_SYS_ADMIN, nil},
 		{"every bit", 1<<41 - 1, nil},
 	} {

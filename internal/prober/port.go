@@ -11,6 +11,7 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/host"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/steer"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
@@ -30,6 +31,17 @@ type port struct {
 func (p *prober) openLinks(ctx context.Context) error {
 	if len(p.Ifaces) == 0 {
 		return exitcode.With(exitcode.Usage, errors.New("no interface named; give one with --iface NAME"))
+	}
+	facts, err := host.Read()
+	if err == nil {
+		var more []string
+		if p.NetNS != "" {
+			more = []string{"CAP_SYS_ADMIN"} // to enter it
+		}
+		err = facts.Require(more...)
+	}
+	if err != nil {
+		return err
 	}
 	seen := map[string]bool{}
 	for _, name := range p.Ifaces {

@@ -95,7 +95,7 @@ func attachError(ifindex int, mode string, err error) error {
 		err = fmt.Errorf("%w: %w", ErrTaken, err)
 	case errors.Is(err, unix.EPERM):
 		code = exitcode.NoPermission
-		err = fmt.Errorf("%w: run as root, or with the capabilities CAP_BPF and CAP_NET_ADMIN", err)
+		err = fmt.Errorf("%w: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN", err)
 	}
 	return exitcode.With(code, fmt.Errorf("attach the XDP program to interface %d, %s mode: %w", ifindex, mode, err))
 }

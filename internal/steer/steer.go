@@ -36,7 +36,7 @@ type Program struct {
 }
 
 // Load loads the program into the kernel, attached to nothing. It needs Linux
-// 5.18 and the capabilities CAP_BPF and CAP_NET_ADMIN.
+// 5.18 and the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN.
 func Load(o Options) (*Program, error) {
 	spec, err := bpf.LoadSteer()
 	if err != nil {
@@ -69,7 +69,7 @@ func (p *Program) Close() error {
 func loadError(err error) error {
 	if errors.Is(err, unix.EPERM) && !verifierSpoke(err) {
 		return exitcode.With(exitcode.NoPermission,
-			fmt.Errorf("load the XDP program: %w: run as root, or with the capabilities CAP_BPF and CAP_NET_ADMIN", unix.EPERM))
+			fmt.Errorf("load the XDP program: %w: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN", unix.EPERM))
 	}
 	if v, verr := features.LinuxVersionCode(); verr == nil && v < 5<<16|18<<8 {
 		return exitcode.With(exitcode.Unavailable,
