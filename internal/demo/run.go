@@ -46,9 +46,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "netprobe-xdp-demo-")
+	dir, err := makeFolder()
 	if err != nil {
-		return fmt.Errorf("make a folder for the demo's configuration: %w", err)
+		return err
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "netprobe.yaml")

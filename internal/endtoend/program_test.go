@@ -31,6 +31,7 @@ type place struct {
 	env  []string          // beyond PATH
 	etc  map[string]string // files for become, by name
 	caps []uintptr         // not nil: as nobody, with these capabilities
+	lock int               // bytes of memory that may be locked; 0: as here
 }
 
 // program is one process of the program. The test's goroutine uses it.
@@ -75,6 +76,10 @@ func (w place) start(t *testing.T, args ...string) *program {
 		p.cmd.Path, p.cmd.Args = self, append([]string{self, binary}, args...)
 		p.cmd.Env = append(p.cmd.Env, etcVar+"="+folder(t, w.etc))
 		attr.Unshareflags = syscall.CLONE_NEWNS
+	}
+	if w.lock != 0 {
+		prlimit := tool(t, "prlimit", "util-linux")
+		p.cmd.Path, p.cmd.Args = prlimit, append([]string{prlimit, fmt.Sprintf("--memlock=%d:%d", w.lock, w.lock), binary}, args...)
 	}
 	if w.caps != nil {
 		attr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}

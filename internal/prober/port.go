@@ -97,7 +97,7 @@ func (t *port) attach(p *prober, limiter *engine.Limiter) error {
 	}
 	err = t.link.Do(func() error {
 		if t.attachment, err = t.program.Attach(t.link.Index(), p.cfg.Engine.XDPMode); err != nil {
-			return t.explain(err)
+			return err
 		}
 		for q := range receiveQueues(info) {
 			s, err := xsk.Open(xsk.Options{Ifindex: t.link.Index(), Queue: q, RxFrames: rx, TxFrames: txFrames, FrameSize: frame, Bind: p.cfg.Engine.Bind})
@@ -112,7 +112,7 @@ func (t *port) attach(p *prober, limiter *engine.Limiter) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return t.explain(err)
 	}
 	p.Log.Info("attached", "interface", t.link.Name(), "xdp", t.attachment.Mode, "bind", t.bind(), "queues", len(t.sockets), "driver", info.Driver)
 	if t.attachment.Refusal != "" {

@@ -135,7 +135,7 @@ func explain(o Options, err error) error {
 	case is(err, unix.EPERM), is(err, unix.EACCES):
 		return exitcode.With(exitcode.NoPermission, fmt.Errorf("%s: %w; run as root or give CAP_NET_RAW and CAP_NET_ADMIN", what, err))
 	case is(err, unix.ENOBUFS), is(err, unix.ENOMEM):
-		return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s: %w; raise the locked-memory limit (ulimit -l, LimitMEMLOCK=) or give CAP_IPC_LOCK: %d KiB are needed",
+		return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s: %w; raise the locked-memory limit (ulimit -l, LimitMEMLOCK=) or give CAP_IPC_LOCK: %d KiB are needed for each queue",
 			what, err, (o.RxFrames+o.TxFrames)*o.FrameSize/1024))
 	case is(err, unix.EAFNOSUPPORT):
 		return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s: %w; the kernel lacks CONFIG_XDP_SOCKETS", what, err))
