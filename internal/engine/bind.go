@@ -18,35 +18,55 @@ import (
 // it cannot be sent. Only the control side does it, under Engine.mu.
 
 // bind binds all legs of a target anew; a leg whose source address did not
-// change keeps its flow, and so its probes under way.
+// change keeps its flow, and so its probes under way. Legs that get another flow
+// use it from the next publish on.
 func (e *Engine) bind(t *target) {
 	for _, s := range t.series {
 		for a, dst := range t.bound {
+			asked := map[netip.Addr]answer{} // source ports do not matter to a route
 			for i, src := range s.group.Sources {
-				e.bindLeg(s, &s.legs[a*len(s.group.Sources)+i], i, src, dst)
+				r, ok := asked[src.Addr]
+				if !ok {
+					r = e.ask(dst, src.Addr)
+					asked[src.Addr] = r
+				}
+				e.bindLeg(s, &s.legs[a*len(s.group.Sources)+i], i, src, dst, r)
 			}
 		}
 	}
 }
 
-func (e *Engine) bindLeg(s *series, l *leg, i int, src plan.Source, dst netip.Addr) {
-	ask := e.Link.Route
+// answer is what the kernel says of a route.
+type answer struct {
+	route netdev.Route
+	err   error
+}
+
+func (e *Engine) ask(dst, src netip.Addr) (a answer) {
 	if e.ForeignSource {
-		ask = e.Link.RouteForeign
+		a.route, a.err = e.Link.RouteForeign(dst, src)
+	} else {
+		a.route, a.err = e.Link.Route(dst, src)
 	}
-	route, err := ask(dst, src.Addr)
-	if err != nil {
-		e.unbind(s, l, dst, reasonOf(err), err)
+	return a
+}
+
+func (e *Engine) bindLeg(s *series, l *leg, i int, src plan.Source, dst netip.Addr, r answer) {
+	if r.err != nil {
+		e.unbind(s, l, dst, reasonOf(r.err), r.err)
 		return
 	}
+	route := r.route
 	key := packet.Flow{Proto: s.typ.Proto, Local: route.Local, Remote: dst, LocalPort: src.Port, RemotePort: s.target.plan.DstPort}
 	if size := packet.FrameLen(&key, &s.shape); size > min(route.MTU+ethernetHeader, e.MaxFrame) {
 		e.unbind(s, l, dst, result.TooLarge, nil)
 		return
 	}
-	f := l.flow.Load()
+	f := l.next
+	if f == nil {
+		f = l.flow.Load()
+	}
 	if f == nil || f.Local != key.Local || f.Remote != key.Remote {
-		e.release(f)
 		if s.typ.Proto == packet.ICMP {
 			key.LocalPort, key.RemotePort = e.identifier(key, s), 0
 		}
@@ -54,11 +74,30 @@ func (e *Engine) bindLeg(s *series, l *leg, i int, src plan.Source, dst netip.Ad
 			e.unbind(s, l, dst, result.TupleBusy, nil)
 			return
 		}
-	}
-	e.aim(f, route.NextHop)
-	if l.flow.Swap(f) == nil {
+		e.release(l.next)
+		l.next = f
+		e.staged = append(e.staged, l)
 		e.Log.Debug("target bound", "target", s.target.plan.Name, "group", s.group.Name, "address", dst, "source", key.Local, "next_hop", route.NextHop)
 	}
+	e.aim(f, route.NextHop)
+}
+
+// commit lets the legs use the flows that were bound to them.
+func (e *Engine) commit() {
+	for _, l := range e.staged {
+		if l.next != nil {
+			e.release(l.flow.Swap(l.next))
+			l.next = nil
+		}
+	}
+	e.staged = nil
+}
+
+// drop takes a leg's flows away.
+func (e *Engine) drop(l *leg) {
+	e.release(l.next)
+	l.next = nil
+	e.release(l.flow.Swap(nil))
 }
 
 const ethernetHeader = 14
@@ -71,8 +110,7 @@ func (e *Engine) unbind(s *series, l *leg, dst netip.Addr, why result.Reason, er
 		e.Log.Warn("target cannot be sent to", "target", s.target.plan.Name, "group", s.group.Name, "address", dst, "reason", why, "error", err)
 	}
 	l.why.Store(uint32(why))
-	l.flow.Store(nil)
-	e.release(f)
+	e.drop(l)
 }
 
 func reasonOf(err error) result.Reason {

@@ -59,6 +59,7 @@ type Engine struct {
 	targets map[string]*target
 	flows   map[packet.Flow]*flow
 	retired map[*flow]time.Time // still found by late answers until then
+	staged  []*leg              // that get another flow with the next publish
 	seed    maphash.Seed
 }
 
@@ -146,7 +147,7 @@ func (e *Engine) Remove(names ...string) error {
 		for _, s := range t.series {
 			e.Store.Remove(s.result)
 			for i := range s.legs {
-				e.release(s.legs[i].flow.Swap(nil))
+				e.drop(&s.legs[i])
 			}
 		}
 	}
@@ -176,8 +177,8 @@ func (e *Engine) workerFor(p *plan.Target) *worker {
 	return e.workers[maphash.Comparable(e.seed, p.Addrs[0])%uint64(len(e.workers))]
 }
 
-// publish lets the kernel and all workers know the flows of now. Flows must be
-// published before anything is sent on them.
+// publish lets the kernel and all workers know the flows of now, and then the
+// legs use them: an answer on a flow that was not published would be lost.
 func (e *Engine) publish() error {
 	all := make(map[packet.Flow]*flow, len(e.flows)+len(e.retired))
 	for f := range e.retired {
@@ -195,6 +196,7 @@ func (e *Engine) publish() error {
 	}
 	e.verifier.SetFilter(filter)
 	e.index.Store(newIndex(all))
+	e.commit()
 	return nil
 }
 

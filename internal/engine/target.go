@@ -54,7 +54,8 @@ type series struct {
 type leg struct {
 	series *series
 	flow   atomic.Pointer[flow] // nil: cannot be sent
-	why    atomic.Uint32        // then the result.Reason
+	next   *flow                // to take its place when it is published. Control only
+	why    atomic.Uint32        // where flow is nil, the result.Reason
 	told   bool                 // the log knows. Control only
 
 	history history // the owner writes, any goroutine may read
