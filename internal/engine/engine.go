@@ -84,6 +84,9 @@ func New(o Options) (*Engine, error) {
 		w.waiter = xsk.NewWaiter(w.sockets)
 		e.workers = append(e.workers, w)
 	}
+	for i, w := range e.workers {
+		w.number, w.inboxes = i, make([]inbox, len(e.workers))
+	}
 	return e, e.publish()
 }
 

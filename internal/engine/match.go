@@ -54,6 +54,8 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 	case claimed:
 		if f.owner == w {
 			w.settle(sl)
+		} else {
+			f.owner.inboxes[w.number].put(sl)
 		}
 	case late:
 		s.result.LateAnswer()

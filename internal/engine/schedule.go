@@ -68,32 +68,44 @@ func (s *schedule) down() {
 	}
 }
 
-// expiry holds the probes under way that share one timeout, oldest first. Only
-// its worker uses it.
+// expiry holds the probes under way that share one timeout and wait for their
+// answer, oldest first. Only its worker uses it.
 type expiry struct {
-	timeout     int64 // ns
-	first, last *slot
+	timeout int64 // ns
+	ends    slot  // its next is the oldest, its prev the newest
+}
+
+func newExpiry(timeout int64) *expiry {
+	e := &expiry{timeout: timeout}
+	e.ends.next, e.ends.prev = &e.ends, &e.ends
+	return e
 }
 
 func (e *expiry) push(s *slot) {
-	s.next, s.queued = nil, true
-	if e.last == nil {
-		e.first = s
-	} else {
-		e.last.next = s
-	}
-	e.last = s
+	s.next, s.prev = &e.ends, e.ends.prev
+	s.prev.next, e.ends.prev = s, s
 }
 
-// pop returns the oldest slot if its time is over at now.
+// remove takes a slot out of the queue it is in.
+func (s *slot) remove() {
+	s.prev.next, s.next.prev = s.next, s.prev
+	s.next, s.prev = nil, nil
+}
+
+// oldest returns the slot whose time is over first; nil when none waits.
+func (e *expiry) oldest() *slot {
+	if e.ends.next == &e.ends {
+		return nil
+	}
+	return e.ends.next
+}
+
+// pop returns the oldest slot if its time is over at now, and takes it out.
 func (e *expiry) pop(now int64) *slot {
-	s := e.first
+	s := e.oldest()
 	if s == nil || s.sent+e.timeout+int64(grace) > now {
 		return nil
 	}
-	e.first, s.queued = s.next, false
-	if e.first == nil {
-		e.last = nil
-	}
+	s.remove()
 	return s
 }

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
@@ -65,7 +67,7 @@ func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) 
 	n := last + 1
 	sl := f.at(n)
 	// What another queue's worker saw answered is not counted yet, and yet over.
-	if sl.queued || s.typ.OneInFlight && f.waits() {
+	if sl.busy() || s.typ.OneInFlight && f.waits() {
 		w.skip(s, r, result.TupleBusy)
 		return
 	}
@@ -82,7 +84,7 @@ func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) 
 	socket.Queue(packet.Build(frame, &f.Flow, &s.shape, f.hash, number, w.engine.Link.MAC(), mac))
 	sl.leg.Store(l)
 	sl.offset.Store(number)
-	sl.number, sl.round, sl.queued = n, round, true
+	sl.number, sl.round = n, round
 	f.last.Store(n)
 	sl.word.Store(wordOf(uint16(n), inFlight, 0))
 	r.Sent++
@@ -104,12 +106,11 @@ func (w *worker) kick() {
 		sl := k.slot
 		l := sl.leg.Load()
 		if i < sent {
-			sl.sent, sl.bracket = before, after-before
+			sl.sent, sl.bracket = before, uint32(min(after-before, math.MaxUint32))
 			l.series.expiry.push(sl)
 			l.history.sent(sl.round)
 			continue
 		}
-		sl.queued = false
 		sl.word.Store(wordOf(uint16(sl.number), free, 0))
 		k.round.Sent--
 		why := result.LinkDown

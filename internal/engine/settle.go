@@ -55,13 +55,16 @@ func (w *worker) settle(sl *slot) {
 		w.engine.clockFaults.Add(1)
 		r.AnswerWithoutTime()
 	default:
-		r.Answer(rtt, w.mark(sl.bracket))
+		r.Answer(rtt, w.mark(int64(sl.bracket)))
 		l.history.answered(sl.round, rtt)
 		if f := l.flow.Load(); f != nil && f.reordered(sl.number, sl.sent+int64(rtt)) {
 			s.result.Reorder()
 		}
 	}
 	sl.word.Store(wordOf(genOf(word), next, 0))
+	if sl.queued() {
+		sl.remove()
+	}
 	w.finish(s, r)
 }
 

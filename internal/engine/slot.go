@@ -10,6 +10,9 @@ import (
 // A slot remembers one probe from just before it is sent until it rests. The
 // owning worker writes everything; any worker that sees the answer may move the
 // word with one CAS, and reads the other atomic fields.
+//
+// It is one cache line: a probe touches its slot when it is sent and when it is
+// answered, and with many probes under way each touch is a miss.
 type slot struct {
 	// word: generation (16 bits), state (3 bits), receive time (45 bits).
 	word   atomic.Uint64
@@ -17,13 +20,16 @@ type slot struct {
 	offset atomic.Uint32       // TCP: sequence number relative to the flow's base
 
 	// Owner only.
-	number  uint32 // of the flow
-	round   uint32 // of the series
-	sent    int64  // ns of the monotonic clock, just before the kick
-	bracket int64  // ns the kick took: how uncertain sent is
-	next    *slot  // in the same expiry queue
-	queued  bool   // still in it, though perhaps counted
+	number     uint32 // of the flow
+	round      uint32 // of the series
+	bracket    uint32 // ns the kick took: how uncertain sent is
+	sent       int64  // ns of the monotonic clock, just before the kick
+	next, prev *slot  // in an expiry queue; nil: in none
+	_          uint64
 }
+
+// queued says whether the probe in the slot still waits in an expiry queue.
+func (s *slot) queued() bool { return s.next != nil }
 
 // The states of a slot. Receivers move inFlight to answered or refused, and
 // expired to lateAnswered. The owner does everything else.

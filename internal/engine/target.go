@@ -115,6 +115,10 @@ func (t *target) advance(interval int64) {
 	}
 }
 
+// restingSlots is how many slots a flow has that carries one probe at a time:
+// that one, and a few answered ones by which second and late answers are known.
+const restingSlots = 4
+
 // slotsNeeded bounds how many probes from source src to one address are under
 // way or resting at any time: those sent within a window of the timeout, the
 // grace and a late window as long as the timeout.
@@ -136,5 +140,9 @@ func (s *series) slotsNeeded(src int, interval time.Duration) int {
 	if step := s.target.plan.Gap * time.Duration(stride*len(s.target.plan.Addrs)); step > 0 {
 		perWindow = min(perWindow, int(window/step)+1)
 	}
-	return perWindow * (int(window/interval) + 2) // a window may begin and end within an interval
+	needed := perWindow * (int(window/interval) + 2) // a window may begin and end within an interval
+	if s.typ.OneInFlight {
+		needed = min(needed, restingSlots)
+	}
+	return needed
 }

@@ -37,6 +37,7 @@ const (
 // what others may touch is marked.
 type worker struct {
 	engine  *Engine
+	number  int
 	sockets []*xsk.Socket // it receives on all, and sends on the first
 	waiter  *xsk.Waiter
 
@@ -48,6 +49,8 @@ type worker struct {
 	reply    packet.Reply
 
 	median int64 // running median of how long a kick takes, ns
+
+	inboxes []inbox // answers that other workers saw to probes of this one, by worker
 
 	seen    atomic.Int64 // until when all that arrived was read and dropped answers are known, ns
 	dropped uint64       // answers its sockets dropped so far
@@ -98,7 +101,7 @@ func (w *worker) expiryFor(timeout int64) *expiry {
 			return e
 		}
 	}
-	e := &expiry{timeout: timeout}
+	e := newExpiry(timeout)
 	w.expiries = append(w.expiries, e)
 	return e
 }
@@ -113,6 +116,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 		now := w.engine.clock.now()
 		w.receive()
+		w.collect()
 		if now-w.seen.Load() > int64(checkDrops) {
 			w.checkDrops(now)
 			w.expire(w.engine.seenByAll(now))
@@ -170,8 +174,8 @@ func (w *worker) sendDue(now int64) int64 {
 func (w *worker) untilExpiry(now int64) int64 {
 	wait := int64(longestSleep)
 	for _, e := range w.expiries {
-		if e.first != nil {
-			wait = min(wait, max(1, e.first.sent+e.timeout+int64(grace)-now))
+		if s := e.oldest(); s != nil {
+			wait = min(wait, max(1, s.sent+e.timeout+int64(grace)-now))
 		}
 	}
 	return wait
