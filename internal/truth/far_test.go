@@ -189,3 +189,27 @@ func (r *run) accounted() {
 		r.t.Errorf("%d replies were lost in our own rings, %d clock faults", dropped, faults)
 	}
 }
+
+// halfOpen returns the host's TCP connections in the state SYN_RECV.
+func halfOpen(t *testing.T, h *lab.Host) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	err := h.Do(func() error {
+		for _, f := range []string{"tcp", "tcp6"} {
+			b, err := os.ReadFile("/proc/thread-self/net/" + f)
+			if err != nil {
+				return err
+			}
+			for line := range strings.Lines(string(b)) {
+				if f := strings.Fields(line); len(f) > 3 && f[3] == "03" {
+					all[f[1]+" "+f[2]] = true
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
