@@ -23,7 +23,7 @@ import (
 func (e *Engine) bind(t *target) {
 	for _, s := range t.series {
 		for a, dst := range t.bound {
-			asked := map[netip.Addr]answer{} // source ports do not matter to a route
+			asked := map[netip.Addr]*answer{} // source ports do not matter to a route
 			for i, src := range s.group.Sources {
 				r, ok := asked[src.Addr]
 				if !ok {
@@ -40,9 +40,11 @@ func (e *Engine) bind(t *target) {
 type answer struct {
 	route netdev.Route
 	err   error
+	told  bool // the log knows
 }
 
-func (e *Engine) ask(dst, src netip.Addr) (a answer) {
+func (e *Engine) ask(dst, src netip.Addr) *answer {
+	a := new(answer)
 	if e.ForeignSource {
 		a.route, a.err = e.Link.RouteForeign(dst, src)
 	} else {
@@ -51,15 +53,15 @@ func (e *Engine) ask(dst, src netip.Addr) (a answer) {
 	return a
 }
 
-func (e *Engine) bindLeg(s *series, l *leg, i int, src plan.Source, dst netip.Addr, r answer) {
+func (e *Engine) bindLeg(s *series, l *leg, i int, src plan.Source, dst netip.Addr, r *answer) {
 	if r.err != nil {
-		e.unbind(s, l, dst, reasonOf(r.err), r.err)
+		e.unbind(s, l, dst, e.reasonOf(r.err), r)
 		return
 	}
 	route := r.route
 	key := packet.Flow{Proto: s.typ.Proto, Local: route.Local, Remote: dst, LocalPort: src.Port, RemotePort: s.target.plan.DstPort}
 	if size := packet.FrameLen(&key, &s.shape); size > min(route.MTU+ethernetHeader, e.MaxFrame) {
-		e.unbind(s, l, dst, result.TooLarge, nil)
+		e.unbind(s, l, dst, result.TooLarge, r)
 		return
 	}
 	f := l.next
@@ -71,7 +73,7 @@ func (e *Engine) bindLeg(s *series, l *leg, i int, src plan.Source, dst netip.Ad
 			key.LocalPort, key.RemotePort = e.identifier(key, s), 0
 		}
 		if f = e.acquire(key, s, i); f == nil {
-			e.unbind(s, l, dst, result.TupleBusy, nil)
+			e.unbind(s, l, dst, result.TupleBusy, r)
 			return
 		}
 		e.release(l.next)
@@ -102,18 +104,24 @@ func (e *Engine) drop(l *leg) {
 
 const ethernetHeader = 14
 
-// unbind says once why a leg cannot be sent.
-func (e *Engine) unbind(s *series, l *leg, dst netip.Addr, why result.Reason, err error) {
-	f := l.flow.Load()
-	if f != nil || result.Reason(l.why.Load()) != why || !l.told {
+// unbind says once why a leg cannot be sent, and not again for every source
+// port of the same address.
+func (e *Engine) unbind(s *series, l *leg, dst netip.Addr, why result.Reason, r *answer) {
+	if l.flow.Load() != nil || result.Reason(l.why.Load()) != why || !l.told {
 		l.told = true
-		e.Log.Warn("target cannot be sent to", "target", s.target.plan.Name, "group", s.group.Name, "address", dst, "reason", why, "error", err)
+		if !r.told {
+			r.told = true
+			e.Log.Warn("target cannot be sent to", "target", s.target.plan.Name, "group", s.group.Name, "address", dst, "reason", why, "error", r.err)
+		}
 	}
 	l.why.Store(uint32(why))
 	e.drop(l)
 }
 
-func reasonOf(err error) result.Reason {
+func (e *Engine) reasonOf(err error) result.Reason {
+	if !e.Link.Up() {
+		return result.LinkDown // with the interface go its routes
+	}
 	var other *netdev.OtherInterfaceError
 	if errors.As(err, &other) {
 		return result.OtherInterface
