@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package truth
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+)
+
+// star is a prober with three links, each to a host.
+func star(t *testing.T) (prober *lab.Host, ends []*lab.End, addrs []map[string]string) {
+	t.Helper()
+	l := lab.ForTest(t, "truth")
+	prober = l.Host("prober")
+	for i, name := range []string{"a", "b", "c"} {
+		h := l.Host(name)
+		addrs = append(addrs, map[string]string{"ipv4": fmt.Sprintf("198.51.%d.2", 100+i), "ipv6": fmt.Sprintf("2001:db8:%d::2", i+1)})
+		near, _ := l.Connect(prober, h, lab.Link{
+			Queues: 2,
+			A:      []string{fmt.Sprintf("198.51.%d.1/24", 100+i), fmt.Sprintf("2001:db8:%d::1/64", i+1)},
+			B:      []string{addrs[i]["ipv4"] + "/24", addrs[i]["ipv6"] + "/64"},
+		})
+		h.UnlimitedICMP()
+		ends = append(ends, near)
+	}
+	return prober, ends, addrs
+}
+
+// Two interfaces are probed through, each with the targets behind it.
+func TestTwoInterfaces(t *testing.T) {
+	t.Parallel()
+	const packets = 200
+	prober, ends, addrs := star(t)
+	s := setup{on: prober, ifaces: []string{ends[0].Name, ends[1].Name}, interval: 5 * time.Second, gap: 10 * time.Millisecond,
+		groups: []group{{name: "g", a: 20000, z: 20255}}}
+	s.targets = append(everyType("a-", packets, 0, addrs[0]), everyType("b-", packets, 0, addrs[1])...)
+	r := start(t, s)
+	r.quiet(1, func() {
+		for _, tg := range s.targets {
+			r.whole(tg.name, packets)
+		}
+		r.accounted()
+		p := r.page()
+		for i, e := range ends[:2] {
+			steered, _ := p.sum(t, "netprobe_steered_total", `interface="`+e.Name+`"`)
+			if want := uint64(len(s.targets) / 2 * packets); steered != want {
+				t.Errorf("interface %s: %d answers, want %d", e.Name, steered, want)
+			}
+			if seen, want := arrived(t, e.Peer.Host), uint64(len(s.targets)/2*packets); seen != want {
+				t.Errorf("host %d saw %d probes, want %d", i, seen, want)
+			}
+		}
+	})
+}
+
+// A target behind an interface that is not named is a fault of the
+// configuration, with its place in the file; nothing is probed.
+func TestTargetBehindAnotherInterface(t *testing.T) {
+	t.Parallel()
+	prober, ends, addrs := star(t)
+	s := setup{on: prober, ifaces: []string{ends[0].Name, ends[1].Name}, interval: 5 * time.Second, gap: 10 * time.Millisecond}
+	s.targets = append(everyType("a-", 1, 0, addrs[0]), target{name: "elsewhere", kind: "ICMPping", addr: addrs[2]["ipv6"]})
+	r := begin(t, s)
+	err := r.started()
+	if exitcode.Of(err) != exitcode.Config {
+		t.Fatalf("exit code %d, want %d: %v", exitcode.Of(err), exitcode.Config, err)
+	}
+	m := regexp.MustCompile(`(?m)^(.*netprobe\.yaml):(\d+): targets\.(\S+)\.destination: the route to (\S+) leaves by interface (\S+); .*--iface (\S+),`).FindStringSubmatch(err.Error())
+	if m == nil {
+		t.Fatalf("the fault is not said as it should be: %v", err)
+	}
+	b, ferr := os.ReadFile(m[1])
+	if ferr != nil {
+		t.Fatal(ferr)
+	}
+	line, _ := strconv.Atoi(m[2])
+	if text := strings.Split(string(b), "\n")[line-1]; !strings.Contains(text, "destination: "+addrs[2]["ipv6"]) && !strings.Contains(text, addrs[2]["ipv6"]) {
+		t.Errorf("line %d is %q, which does not hold the destination", line, text)
+	}
+	if m[3] != r.names["elsewhere"] || m[4] != addrs[2]["ipv6"] || m[5] != ends[2].Name || m[6] != ends[2].Name {
+		t.Errorf("the fault names others: %v", err)
+	}
+	if n := strings.Count(err.Error(), "netprobe.yaml:"); n != 1 {
+		t.Errorf("%d faults, want 1: %v", n, err)
+	}
+}
