@@ -127,10 +127,14 @@ func (e *Engine) Add(plans ...*plan.Target) error {
 	if err := e.publish(); err != nil {
 		return err
 	}
+	var shown []*result.Series
 	for _, t := range fresh {
 		for _, s := range t.series {
-			e.Store.Add(s.result)
+			shown = append(shown, s.result)
 		}
+	}
+	e.Store.Add(shown...)
+	for _, t := range fresh {
 		t.owner.give(t)
 	}
 	return nil
@@ -140,6 +144,7 @@ func (e *Engine) Add(plans ...*plan.Target) error {
 func (e *Engine) Remove(names ...string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var gone []*result.Series
 	for _, name := range names {
 		t, ok := e.targets[name]
 		if !ok {
@@ -148,12 +153,13 @@ func (e *Engine) Remove(names ...string) error {
 		t.gone.Store(true)
 		delete(e.targets, name)
 		for _, s := range t.series {
-			e.Store.Remove(s.result)
+			gone = append(gone, s.result)
 			for i := range s.legs {
 				e.drop(&s.legs[i])
 			}
 		}
 	}
+	e.Store.Remove(gone...)
 	return e.publish()
 }
 
