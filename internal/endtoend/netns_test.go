@@ -26,8 +26,8 @@ func TestNetNS(t *testing.T) {
 			p := place{}.start(t, "run", "--iface", a.Name, "--netns", ns, "--config", file(t, "netprobe.yaml", pings(port)))
 			p.waitFor("msg=probing")
 			measured(t, nil, port, "icmp", "four", "six")
-			if h := xdp(t, a); h == nil || len(h.Processes) != 1 || h.Processes[0].PID != p.pid() {
-				t.Errorf("the XDP slot is held by %+v, want process %d", h, p.pid())
+			if xdp(t, a) == (slot{}) {
+				t.Error("nothing is attached in the namespace of the packets")
 			}
 			for _, h := range []struct {
 				what string

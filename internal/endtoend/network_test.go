@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 )
 
 // pair connects two hosts by a link: a is 192.0.2.1 and 2001:db8::1, b ends
@@ -56,14 +57,30 @@ func pings(port int) string {
 		`six: {type: ICMPping, destination: "2001:db8::2", nb_packets: 10, timeout: 0.3}`)
 }
 
-// xdp returns who is on the XDP slot of an end, or nil.
-func xdp(t *testing.T, e *lab.End) *netdev.XDPHolder {
+// slot is what the kernel says of an XDP slot.
+type slot struct {
+	program uint32 // 0: the slot is free
+	mode    uint32 // nl.XDP_ATTACHED_*
+}
+
+// xdp returns what is in the XDP slot of an end.
+func xdp(t *testing.T, e *lab.End) slot {
 	t.Helper()
-	r, err := netdev.Inspect(t.Context(), netdev.Options{Iface: e.Name, NetNS: e.Host.Netns})
+	var s slot
+	err := e.Host.Do(func() error {
+		link, err := netlink.LinkByName(e.Name)
+		if err != nil {
+			return err
+		}
+		if x := link.Attrs().Xdp; x != nil && x.Attached {
+			s = slot{x.ProgId, x.AttachMode}
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.XDP
+	return s
 }
 
 // listening says whether somebody takes connections at 127.0.0.1:port in the
@@ -97,8 +114,8 @@ func inside(host *lab.Host, f func() error) error {
 // nothingLeft checks that a run left neither its XDP program nor its port.
 func nothingLeft(t *testing.T, e *lab.End, host *lab.Host, port int) {
 	t.Helper()
-	if h := xdp(t, e); h != nil {
-		t.Errorf("left behind: %s", h)
+	if s := xdp(t, e); s != (slot{}) {
+		t.Errorf("left behind: XDP program %d on %s", s.program, e.Name)
 	}
 	if listening(t, host, port) {
 		t.Errorf("left behind: something listens on port %d", port)

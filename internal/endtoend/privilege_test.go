@@ -19,7 +19,7 @@ import (
 // memory of one queue, 6 MiB, and not of two.
 const usualLock = 8 << 20
 
-// TestCapabilities: as nobody, the capabilities that the README names are enough,
+// TestCapabilities: for an ordinary user, the capabilities that the README names are enough,
 // and each that is missing is named.
 func TestCapabilities(t *testing.T) {
 	t.Parallel()

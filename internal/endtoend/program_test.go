@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,9 +31,15 @@ type place struct {
 	dir  string            // working folder; "": an empty one
 	env  []string          // beyond PATH
 	etc  map[string]string // files for become, by name
-	caps []uintptr         // not nil: as nobody, with these capabilities
+	caps []uintptr         // not nil: as an ordinary user, with these capabilities
 	lock int               // bytes of memory that may be locked; 0: as here
 }
+
+// firstUser is the first of the ids of users that nobody is.
+const firstUser = 1 << 30
+
+// users counts the users of this process.
+var users atomic.Uint32
 
 // program is one process of the program. The test's goroutine uses it.
 type program struct {
@@ -82,7 +89,9 @@ func (w place) start(t *testing.T, args ...string) *program {
 		p.cmd.Path, p.cmd.Args = prlimit, append([]string{prlimit, fmt.Sprintf("--memlock=%d:%d", w.lock, w.lock), binary}, args...)
 	}
 	if w.caps != nil {
-		attr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
+		// Locked memory is counted by user, and given back a moment after its end.
+		uid := firstUser + uint32(os.Getpid()%1000)*1000 + users.Add(1)
+		attr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
 		attr.AmbientCaps = w.caps
 	}
 	if p.cmd.Dir = w.dir; w.dir == "" {
@@ -129,7 +138,11 @@ func folder(t *testing.T, files map[string]string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

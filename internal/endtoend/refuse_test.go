@@ -105,8 +105,8 @@ func TestRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused(t, place{host: tt.host}.run(t, append([]string{"run"}, tt.args...)...), tt.code, tt.words...)
-			if h := xdp(t, a); h != nil {
-				t.Errorf("left behind: %s", h)
+			if s := xdp(t, a); s != (slot{}) {
+				t.Errorf("left behind: XDP program %d", s.program)
 			}
 			if listening(t, tt.host, usual) {
 				t.Error("left behind: the port")

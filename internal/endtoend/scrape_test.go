@@ -241,6 +241,7 @@ func background(t *testing.T, host *lab.Host, bin string, args ...string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		_ = p.Wait() // killed by the end of the test's context
 		if t.Failed() {
 			t.Logf("%s said:\n%s%s", bin, p.Stdout(), p.Stderr())
 		}

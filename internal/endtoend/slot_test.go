@@ -35,7 +35,7 @@ func TestSecondRun(t *testing.T) {
 		got := other.run(t, "run", "--iface", a.Name, "--config", config, "--xdp-mode", mode)
 		refused(t, got, exitcode.Unavailable, a.Name, fmt.Sprintf("process %d (netprobe-xdp)", first.pid()))
 	}
-	if after := xdp(t, a); after == nil || after.ProgramID != before.ProgramID {
+	if after := xdp(t, a); before == (slot{}) || after != before {
 		t.Errorf("the slot held %v, then %v", before, after)
 	}
 	if listening(t, a.Host, 8001) {
@@ -44,8 +44,8 @@ func TestSecondRun(t *testing.T) {
 	measured(t, a.Host, usual, "icmp", "four", "six")
 
 	first.kill()
-	if h := xdp(t, a); h != nil {
-		t.Errorf("after kill -9: %s", h)
+	if s := xdp(t, a); s != (slot{}) {
+		t.Errorf("after kill -9: XDP program %d", s.program)
 	}
 	next := place{host: a.Host}.start(t, "run", "--iface", a.Name, "--config", config)
 	next.waitFor("msg=probing")
@@ -68,7 +68,7 @@ func TestSignals(t *testing.T) {
 	}{{syscall.SIGTERM, exitcode.OK}, {syscall.SIGINT, exitcode.OK}, {syscall.SIGKILL, -1}} {
 		p := place{host: a.Host}.start(t, "run", "--iface", a.Name, "--config", config)
 		p.waitFor("msg=probing")
-		if h := xdp(t, a); h == nil {
+		if xdp(t, a) == (slot{}) {
 			t.Error("nothing is attached")
 		}
 		code := p.signal(tt.signal)
@@ -127,14 +127,14 @@ func TestForeignProgram(t *testing.T) {
 			a, _ := pair(t)
 			tt.attach(t, a)
 			before := xdp(t, a)
-			if before == nil {
+			if before == (slot{}) {
 				t.Fatal("nothing is attached")
 			}
-			words := append([]string{a.Name, fmt.Sprintf("id %d", before.ProgramID), "not replaced"}, tt.words...)
+			words := append([]string{a.Name, fmt.Sprintf("id %d", before.program), "not replaced"}, tt.words...)
 			config := file(t, "netprobe.yaml", pings(usual))
 			for _, mode := range []string{"auto", "native", "generic"} {
 				refused(t, place{host: a.Host}.run(t, "run", "--iface", a.Name, "--config", config, "--xdp-mode", mode), exitcode.Unavailable, words...)
-				if after := xdp(t, a); after == nil || after.ProgramID != before.ProgramID || after.Mode != before.Mode {
+				if after := xdp(t, a); after != before {
 					t.Fatalf("mode %s: the slot held %v, then %v", mode, before, after)
 				}
 			}
@@ -142,7 +142,7 @@ func TestForeignProgram(t *testing.T) {
 				t.Error("left behind: the port")
 			}
 			report := place{host: a.Host}.run(t, "check", "--iface", a.Name)
-			if report.code != exitcode.Unavailable || !strings.Contains(report.stdout, fmt.Sprintf("id %d", before.ProgramID)) {
+			if report.code != exitcode.Unavailable || !strings.Contains(report.stdout, fmt.Sprintf("id %d", before.program)) {
 				t.Errorf("check: %+v", report)
 			}
 		})

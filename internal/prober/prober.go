@@ -74,6 +74,11 @@ type prober struct {
 func Run(ctx context.Context, o Options) (err error) {
 	p := &prober{Options: o, secret: packet.NewSecret()}
 	defer func() { err = errors.Join(err, p.close()) }()
+	defer func() { // an end while starting is one too
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			err = nil
+		}
+	}()
 
 	// A configuration that is there is judged first: that needs no privilege.
 	// Without one, the interfaces say what to probe.
