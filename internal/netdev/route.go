@@ -3,12 +3,10 @@
 package netdev
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -36,73 +34,127 @@ func (e *OtherInterfaceError) Error() string {
 // Route asks the kernel where a packet to dst leaves, as policy rules, tables
 // and the source say. src is the zero Addr for the kernel's choice, else an
 // address that the kernel calls local. Nothing is cached: an answer is the
-// kernel's of this moment. The error is, or wraps, ErrNoRoute, ErrLocal,
-// ErrNotLocalSource or *OtherInterfaceError; anything else is a failure to ask.
-func (l *Link) Route(dst, src netip.Addr) (Route, error) {
+// kernel's of this moment; for many destinations there is Routes. The error is, or
+// wraps, ErrNoRoute, ErrLocal, ErrNotLocalSource or *OtherInterfaceError;
+// anything else is a failure to ask.
+func (l *Link) Route(dst, src netip.Addr) (Route, error) { return routeFrom(l, dst, src) }
+
+// RouteForeign is Route for a source that need not be local: where it is not, the
+// route is that of the kernel's own choice of source, and Local is src.
+func (l *Link) RouteForeign(dst, src netip.Addr) (Route, error) { return routeForeign(l, dst, src) }
+
+// oracle answers about routes: Link by asking the kernel each time, Routes from
+// a snapshot.
+type oracle interface {
+	IsLocal(netip.Addr) (bool, error)
+	// route is for a src that is local, or the zero Addr; both are of one family.
+	route(dst, src netip.Addr) (Route, error)
+}
+
+func routeFrom(o oracle, dst, src netip.Addr) (Route, error) {
 	if src.IsValid() {
-		local, err := l.IsLocal(src)
+		local, err := o.IsLocal(src)
 		if err != nil {
 			return Route{}, err
 		}
 		if !local {
 			return Route{}, fmt.Errorf("route to %s from %s: %w", dst, src, ErrNotLocalSource)
 		}
+		if src.Is4() != dst.Is4() {
+			return Route{}, otherFamily(dst, src)
+		}
 	}
-	return l.route(dst, src)
+	return o.route(dst, src)
 }
 
-// RouteForeign is Route for a source that need not be local: where it is not, the
-// route is that of the kernel's own choice of source, and Local is src.
-func (l *Link) RouteForeign(dst, src netip.Addr) (Route, error) {
+func routeForeign(o oracle, dst, src netip.Addr) (Route, error) {
 	if !src.IsValid() {
-		return l.route(dst, src)
+		return o.route(dst, src)
 	}
-	local, err := l.IsLocal(src)
+	if src.Is4() != dst.Is4() {
+		return Route{}, otherFamily(dst, src)
+	}
+	local, err := o.IsLocal(src)
 	if err != nil {
 		return Route{}, err
 	}
-	if local || src.Is4() != dst.Is4() {
-		return l.route(dst, src)
+	if local {
+		return o.route(dst, src)
 	}
-	r, err := l.route(dst, netip.Addr{})
+	r, err := o.route(dst, netip.Addr{})
 	if err == nil {
 		r.Local = src
 	}
 	return r, err
 }
 
+func otherFamily(dst, src netip.Addr) error {
+	return fmt.Errorf("route to %s from %s: %w of the same family", dst, src, ErrNotLocalSource)
+}
+
 func (l *Link) route(dst, src netip.Addr) (Route, error) {
-	if src.IsValid() && src.Is4() != dst.Is4() {
-		return Route{}, fmt.Errorf("route to %s from %s: %w of the same family", dst, src, ErrNotLocalSource)
-	}
-	got, err := l.get(dst, src, false)
+	a, err := l.ask(dst, src)
 	if err != nil {
-		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, err)
+		return Route{}, err
 	}
-	switch got.Type {
-	case unix.RTN_UNICAST:
-	case unix.RTN_LOCAL, unix.RTN_ANYCAST:
-		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, ErrLocal)
-	default:
-		return Route{}, fmt.Errorf("route to %s%s: %w: its type is %s", dst, l.ns, ErrNoRoute, routeType(got.Type))
+	r, err := l.judge(dst, src, &a)
+	if err == nil && r.NextHop != dst {
+		r.EqualCost = l.equalCost(dst, src)
 	}
-	if got.LinkIndex != l.index {
-		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, &OtherInterfaceError{l.nameOf(got.LinkIndex)})
+	return r, err
+}
+
+// fibAnswer is what the kernel says of a destination, without anything that names
+// the destination.
+type fibAnswer struct {
+	refusal error      // wraps ErrNoRoute; the rest is meaningless then
+	kind    int        // RTN_*
+	link    int        // index of the interface
+	gateway netip.Addr // zero: on-link
+	source  netip.Addr // the kernel's choice, or the one asked for
+	mtu     int        // of the route; 0: the interface's
+}
+
+// ask puts one question to the kernel. An error is a failure to ask.
+func (l *Link) ask(dst, src netip.Addr) (fibAnswer, error) {
+	got, err := l.get(dst, src, false)
+	switch {
+	case errors.Is(err, ErrNoRoute):
+		return fibAnswer{refusal: err}, nil
+	case err != nil:
+		return fibAnswer{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, err)
 	}
-	r := Route{Local: src, NextHop: hopOf(dst, got.Gw, got.Via), MTU: l.MTU()}
+	a := fibAnswer{kind: got.Type, link: got.LinkIndex, gateway: gatewayOf(got.Gw, got.Via), source: src, mtu: got.MTU}
 	if !src.IsValid() {
-		r.Local, _ = netip.AddrFromSlice(got.Src)
+		a.source, _ = netip.AddrFromSlice(got.Src)
+	}
+	return a, nil
+}
+
+// judge makes of an answer the route to dst, or the reason why there is none.
+// It does not allocate when there is one.
+func (l *Link) judge(dst, src netip.Addr, a *fibAnswer) (Route, error) {
+	switch {
+	case a.refusal != nil:
+		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, a.refusal)
+	case a.kind == unix.RTN_LOCAL || a.kind == unix.RTN_ANYCAST:
+		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, ErrLocal)
+	case a.kind != unix.RTN_UNICAST:
+		return Route{}, fmt.Errorf("route to %s%s: %w: its type is %s", dst, l.ns, ErrNoRoute, routeType(a.kind))
+	case a.link != l.index:
+		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, &OtherInterfaceError{l.nameOf(a.link)})
+	}
+	r := Route{Local: a.source, NextHop: a.gateway, MTU: l.MTU()}
+	if !r.NextHop.IsValid() {
+		r.NextHop = dst
 	}
 	// RFC 4291 section 2.5.6: a router must not forward from a link-local
 	// source, so every probe would be lost by our own fault.
 	if !r.Local.IsValid() || r.Local.Is6() && r.Local.IsLinkLocalUnicast() && r.NextHop != dst {
 		return Route{}, fmt.Errorf("route to %s%s: %w: no address of this host can be its source", dst, l.ns, ErrNoRoute)
 	}
-	if got.MTU > 0 && got.MTU < r.MTU {
-		r.MTU = got.MTU
-	}
-	if r.NextHop != dst {
-		r.EqualCost = l.equalCost(dst, src)
+	if a.mtu > 0 && a.mtu < r.MTU {
+		r.MTU = a.mtu
 	}
 	return r, nil
 }
@@ -146,7 +198,11 @@ func (l *Link) equalCost(dst, src netip.Addr) []netip.Addr {
 	var all []netip.Addr
 	for _, n := range got.MultiPath {
 		if n.Flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) == 0 {
-			all = append(all, hopOf(dst, n.Gw, n.Via))
+			hop := gatewayOf(n.Gw, n.Via)
+			if !hop.IsValid() {
+				hop = dst
+			}
+			all = append(all, hop)
 		}
 	}
 	if len(all) < 2 {
@@ -155,18 +211,16 @@ func (l *Link) equalCost(dst, src netip.Addr) []netip.Addr {
 	return all
 }
 
-// hopOf is the address to find the MAC of. An IPv4 route may have an IPv6
-// gateway (RFC 5549, RTA_VIA).
-func hopOf(dst netip.Addr, gw net.IP, via netlink.Destination) netip.Addr {
+// gatewayOf is the router of a route, zero for none. An IPv4 route may have an
+// IPv6 gateway (RFC 5549, RTA_VIA).
+func gatewayOf(gw net.IP, via netlink.Destination) netip.Addr {
 	if v, ok := via.(*netlink.Via); ok && v != nil {
 		if a, ok := netip.AddrFromSlice(v.Addr); ok {
 			return a
 		}
 	}
-	if a, ok := netip.AddrFromSlice(gw); ok {
-		return a
-	}
-	return dst
+	a, _ := netip.AddrFromSlice(gw)
+	return a
 }
 
 func routeType(t int) string {
@@ -203,46 +257,4 @@ func (l *Link) IsLocal(addr netip.Addr) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("is %s an address of this host%s: %w", addr, l.ns, err)
-}
-
-// Gateways returns the gateways of default routes that leave by this interface,
-// IPv4 before IPv6 and the preferred first. A route of any table counts; those
-// of the main table come first.
-func (l *Link) Gateways() ([]netip.Addr, error) {
-	all := []netip.Addr{}
-	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		var routes []netlink.Route
-		err := l.nl.RouteListFilteredIter(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
-			if ones, _ := r.Dst.Mask.Size(); ones == 0 && r.Type == unix.RTN_UNICAST {
-				routes = append(routes, r)
-			}
-			return true
-		})
-		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return nil, fmt.Errorf("list default routes%s: %w", l.ns, err)
-		}
-		slices.SortStableFunc(routes, func(a, b netlink.Route) int {
-			return cmp.Or(cmp.Compare(tableRank(a), tableRank(b)), cmp.Compare(a.Priority, b.Priority))
-		})
-		for _, r := range routes {
-			hops := r.MultiPath
-			if len(hops) == 0 {
-				hops = []*netlink.NexthopInfo{{LinkIndex: r.LinkIndex, Gw: r.Gw, Via: r.Via}}
-			}
-			for _, h := range hops {
-				gw := hopOf(netip.Addr{}, h.Gw, h.Via)
-				if h.LinkIndex == l.index && gw.IsValid() && !slices.Contains(all, gw) {
-					all = append(all, gw)
-				}
-			}
-		}
-	}
-	return all, nil
-}
-
-func tableRank(r netlink.Route) int {
-	if r.Table == unix.RT_TABLE_MAIN {
-		return 0
-	}
-	return 1
 }

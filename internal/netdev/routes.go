@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netdev
+
+import (
+	"net/netip"
+)
+
+// Routes answers for very many destinations what Link.Route answers for one: it
+// asks the kernel once for all destinations that cannot have different answers.
+// Those are the ones that no prefix of a routing table, no selector of a policy
+// rule, and nothing that the choice of a source address looks at separates. Where
+// the kernel itself tells such destinations apart, as among equal-cost next
+// hops, which it chooses by a hash, it is asked for each.
+//
+// It is a picture of the moment: throw it away when Changes signals. One
+// goroutine at a time may use it.
+type Routes struct {
+	link    *Link
+	v4, v6  partition
+	sources map[netip.Addr]*source
+}
+
+// source is what is known of questions with one source address.
+type source struct {
+	isLocal, localKnown bool
+	answers             map[int]*fibAnswer // by cell; those of IPv6 behind those of IPv4
+}
+
+// Routes takes the picture. It costs the dump of all routing tables, and an
+// error is a failure to do that. What changes meanwhile is signalled by Changes.
+func (l *Link) Routes() (*Routes, error) {
+	r := &Routes{link: l, sources: map[netip.Addr]*source{}}
+	err := l.ns.do(func() (err error) {
+		if r.v4, err = l.partitionIPv4(); err != nil {
+			return err
+		}
+		r.v6, err = l.partitionIPv6()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Route is Link.Route. It does not allocate where a route was asked for before
+// in the same cell.
+func (r *Routes) Route(dst, src netip.Addr) (Route, error) { return routeFrom(r, dst, src) }
+
+// RouteForeign is Link.RouteForeign.
+func (r *Routes) RouteForeign(dst, src netip.Addr) (Route, error) { return routeForeign(r, dst, src) }
+
+// IsLocal is Link.IsLocal, asked once for each address.
+func (r *Routes) IsLocal(addr netip.Addr) (bool, error) {
+	s := r.source(addr)
+	if !s.localKnown {
+		local, err := r.link.IsLocal(addr)
+		if err != nil {
+			return false, err
+		}
+		s.isLocal, s.localKnown = local, true
+	}
+	return s.isLocal, nil
+}
+
+func (r *Routes) route(dst, src netip.Addr) (Route, error) {
+	family, before := &r.v4, 0
+	if dst.Is6() {
+		family, before = &r.v6, len(r.v4.starts)
+	}
+	cell := family.cell(dst)
+	if family.single[cell] {
+		return r.link.route(dst, src)
+	}
+	s := r.source(src)
+	a := s.answers[before+cell]
+	if a == nil {
+		got, err := r.link.ask(dst, src)
+		if err != nil {
+			return Route{}, err
+		}
+		a = &got
+		s.answers[before+cell] = a
+	}
+	return r.link.judge(dst, src, a)
+}
+
+func (r *Routes) source(addr netip.Addr) *source {
+	s := r.sources[addr]
+	if s == nil {
+		s = &source{answers: map[int]*fibAnswer{}}
+		r.sources[addr] = s
+	}
+	return s
+}
