@@ -213,3 +213,23 @@ func halfOpen(t *testing.T, h *lab.Host) map[string]bool {
 	}
 	return all
 }
+
+// txDropped is how many packets an end dropped instead of sending.
+func txDropped(t *testing.T, e *lab.End) uint64 {
+	t.Helper()
+	var b []byte
+	if err := e.Host.Do(func() (err error) {
+		b, err = os.ReadFile("/proc/thread-self/net/dev")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		// The name, eight fields of receiving, and of sending: bytes, packets, errs, drop.
+		if name, rest, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && name == e.Name {
+			return number(t, strings.Fields(rest)[8+3])
+		}
+	}
+	t.Fatalf("interface %s of %s has no statistics", e.Name, e.Host.Name)
+	return 0
+}
