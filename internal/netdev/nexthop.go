@@ -56,5 +56,5 @@ type Route struct {
 	Local     netip.Addr   // the source address: the one asked for, or the kernel's choice
 	NextHop   netip.Addr   // the gateway, or the destination itself when on-link
 	MTU       int          // bytes of IP packet
-	EqualCost []netip.Addr // all next hops when there are several; NextHop is the one taken
+	EqualCost []netip.Addr // all next hops when there are several, sorted, not to be changed; NextHop is the one taken
 }

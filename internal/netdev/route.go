@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -99,7 +100,7 @@ func (l *Link) route(dst, src netip.Addr) (Route, error) {
 	}
 	r, err := l.judge(dst, src, &a)
 	if err == nil && r.NextHop != dst {
-		r.EqualCost = l.equalCost(dst, src)
+		r.EqualCost = hopsTo(dst, l.equalCost(dst, src))
 	}
 	return r, err
 }
@@ -109,7 +110,7 @@ func (l *Link) route(dst, src netip.Addr) (Route, error) {
 type fibAnswer struct {
 	refusal error      // wraps ErrNoRoute; the rest is meaningless then
 	kind    int        // RTN_*
-	link    int        // index of the interface
+	other   string     // the interface, where that is not the Link's
 	gateway netip.Addr // zero: on-link
 	source  netip.Addr // the kernel's choice, or the one asked for
 	mtu     int        // of the route; 0: the interface's
@@ -124,7 +125,10 @@ func (l *Link) ask(dst, src netip.Addr) (fibAnswer, error) {
 	case err != nil:
 		return fibAnswer{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, err)
 	}
-	a := fibAnswer{kind: got.Type, link: got.LinkIndex, gateway: gatewayOf(got.Gw, got.Via), source: src, mtu: got.MTU}
+	a := fibAnswer{kind: got.Type, gateway: gatewayOf(got.Gw, got.Via), source: src, mtu: got.MTU}
+	if a.kind == unix.RTN_UNICAST && got.LinkIndex != l.index {
+		a.other = l.nameOf(got.LinkIndex)
+	}
 	if !src.IsValid() {
 		a.source, _ = netip.AddrFromSlice(got.Src)
 	}
@@ -141,8 +145,8 @@ func (l *Link) judge(dst, src netip.Addr, a *fibAnswer) (Route, error) {
 		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, ErrLocal)
 	case a.kind != unix.RTN_UNICAST:
 		return Route{}, fmt.Errorf("route to %s%s: %w: its type is %s", dst, l.ns, ErrNoRoute, routeType(a.kind))
-	case a.link != l.index:
-		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, &OtherInterfaceError{l.nameOf(a.link)})
+	case a.other != "":
+		return Route{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, &OtherInterfaceError{a.other})
 	}
 	r := Route{Local: a.source, NextHop: a.gateway, MTU: l.MTU()}
 	if !r.NextHop.IsValid() {
@@ -189,7 +193,7 @@ func (l *Link) get(dst, src netip.Addr, match bool) (*netlink.Route, error) {
 }
 
 // equalCost returns the living next hops of the route that matches, when there
-// are several.
+// are several: sorted, and first, as zero, those that are the destination itself.
 func (l *Link) equalCost(dst, src netip.Addr) []netip.Addr {
 	got, err := l.get(dst, src, true)
 	if err != nil {
@@ -198,15 +202,26 @@ func (l *Link) equalCost(dst, src netip.Addr) []netip.Addr {
 	var all []netip.Addr
 	for _, n := range got.MultiPath {
 		if n.Flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) == 0 {
-			hop := gatewayOf(n.Gw, n.Via)
-			if !hop.IsValid() {
-				hop = dst
-			}
-			all = append(all, hop)
+			all = append(all, gatewayOf(n.Gw, n.Via))
 		}
 	}
 	if len(all) < 2 {
 		return nil
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return all
+}
+
+// hopsTo is what equalCost returned, for one destination.
+func hopsTo(dst netip.Addr, equal []netip.Addr) []netip.Addr {
+	if len(equal) == 0 || equal[0].IsValid() {
+		return equal
+	}
+	all := slices.Clone(equal)
+	for i := range all {
+		if !all[i].IsValid() {
+			all[i] = dst
+		}
 	}
 	return all
 }

@@ -24,7 +24,10 @@ type Routes struct {
 // source is what is known of questions with one source address.
 type source struct {
 	isLocal, localKnown bool
-	answers             map[int]*fibAnswer // by cell; those of IPv6 behind those of IPv4
+	// By cell, those of IPv6 behind those of IPv4: the answer, or the next hops of
+	// equal cost where every destination stands for itself.
+	answers map[int]*fibAnswer
+	equal   map[int][]netip.Addr
 }
 
 // Routes takes the picture. It costs the dump of all routing tables, and an
@@ -69,27 +72,47 @@ func (r *Routes) route(dst, src netip.Addr) (Route, error) {
 	if dst.Is6() {
 		family, before = &r.v6, len(r.v4.starts)
 	}
-	cell := family.cell(dst)
-	if family.single[cell] {
-		return r.link.route(dst, src)
+	i := family.cell(dst)
+	s, cell := r.source(src), before+i
+	if family.single[i] {
+		return r.askSingly(s, cell, dst, src)
 	}
-	s := r.source(src)
-	a := s.answers[before+cell]
+	a := s.answers[cell]
 	if a == nil {
 		got, err := r.link.ask(dst, src)
 		if err != nil {
 			return Route{}, err
 		}
 		a = &got
-		s.answers[before+cell] = a
+		s.answers[cell] = a
 	}
 	return r.link.judge(dst, src, a)
+}
+
+// askSingly asks for dst alone. Which next hop the kernel takes is this
+// destination's; among which it chose is the cell's.
+func (r *Routes) askSingly(s *source, cell int, dst, src netip.Addr) (Route, error) {
+	a, err := r.link.ask(dst, src)
+	if err != nil {
+		return Route{}, err
+	}
+	route, err := r.link.judge(dst, src, &a)
+	if err != nil || route.NextHop == dst {
+		return route, err
+	}
+	equal, known := s.equal[cell]
+	if !known {
+		equal = r.link.equalCost(dst, src)
+		s.equal[cell] = equal
+	}
+	route.EqualCost = hopsTo(dst, equal)
+	return route, nil
 }
 
 func (r *Routes) source(addr netip.Addr) *source {
 	s := r.sources[addr]
 	if s == nil {
-		s = &source{answers: map[int]*fibAnswer{}}
+		s = &source{answers: map[int]*fibAnswer{}, equal: map[int][]netip.Addr{}}
 		r.sources[addr] = s
 	}
 	return s

@@ -403,6 +403,12 @@ func BenchmarkRoutes(b *testing.B) {
 	prober, _ := network(b)
 	prober.route("10.0.0.0/8", "192.0.2.1")
 	prober.route("2001:db8:1::/48", "2001:db8::1")
+	prober.route("11.0.0.0/8", "", func(r *netlink.Route) {
+		for _, g := range []string{"192.0.2.1", "192.0.2.2"} {
+			r.MultiPath = append(r.MultiPath, &netlink.NexthopInfo{LinkIndex: r.LinkIndex, Gw: net.ParseIP(g)})
+		}
+		r.LinkIndex = 0
+	})
 	l := prober.open()
 	b.Run("snapshot", func(b *testing.B) {
 		for b.Loop() {
@@ -411,8 +417,12 @@ func BenchmarkRoutes(b *testing.B) {
 			}
 		}
 	})
-	for _, first := range []string{"10.0.0.0", "2001:db8:1::"} {
-		for _, src := range []netip.Addr{{}, map[string]netip.Addr{"10.0.0.0": ip("192.0.2.9"), "2001:db8:1::": ip("2001:db8::9")}[first]} {
+	for _, first := range []string{"10.0.0.0", "2001:db8:1::", "11.0.0.0"} { // the last by equal-cost next hops
+		own := ip("192.0.2.9")
+		if ip(first).Is6() {
+			own = ip("2001:db8::9")
+		}
+		for _, src := range []netip.Addr{{}, own} {
 			b.Run(first+" from "+src.String(), func(b *testing.B) {
 				rs, err := l.Routes()
 				if err != nil {
