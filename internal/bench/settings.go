@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"time"
+)
+
+const (
+	contestTargets = 1000
+	pacedPPS       = 10 * contestTargets
+	fastPPS        = 150_000
+	dropEvery      = 10
+
+	// firstGuess is how fast a contestant is taken to be, probes/s, before its
+	// first run as fast as it goes.
+	firstGuess = 300_000
+)
+
+// settings are what is asked of the contestants. Paced rounds have one probe
+// more than the duration holds: then the percentiles that ours publishes are its samples.
+func (o *opts) settings(p phases) []setting {
+	a, b := &bare{batch: o.batch}, &ours{phases: p}
+	z, m, f, burst := &zmap{}, &masscan{}, &fping{}, &fping{bursts: true}
+	paced := func(proto string, pps int) load {
+		each := int(o.duration.Seconds()*float64(pps))/contestTargets + 1
+		return load{Proto: proto, Targets: contestTargets, PPS: pps, Probes: each * contestTargets}
+	}
+	flat := func(proto string) load {
+		return load{Proto: proto, Targets: contestTargets, Probes: int(firstGuess * o.duration.Seconds())}
+	}
+	all := []setting{
+		{"flat-icmp", "ICMP echo as fast as it goes", flat(icmp), 0, []contestant{a, b, z, m, f}},
+		{"flat-tcp", "TCP SYN as fast as it goes", flat(tcp), 0, []contestant{a, b, z, m}},
+		{"paced-icmp", "ICMP echo to 1,000 targets, 10 probes/s each", paced(icmp, pacedPPS), 0, []contestant{a, b, z, m, f, burst}},
+		{"paced-tcp", "TCP SYN to 1,000 targets, 10 probes/s each", paced(tcp, pacedPPS), 0, []contestant{a, b, z, m}},
+		{"drop-icmp", "the same ICMP echo, 10 % dropped by the far end", paced(icmp, pacedPPS), dropEvery, []contestant{a, b, z, m, f}},
+		{"drop-tcp", "the same TCP SYN, 10 % dropped by the far end", paced(tcp, pacedPPS), dropEvery, []contestant{a, b, z, m}},
+		{"fast-icmp", "ICMP echo at 150,000 probes/s", paced(icmp, fastPPS), 0, []contestant{a, b}},
+		{"fast-tcp", "TCP SYN at 150,000 probes/s", paced(tcp, fastPPS), 0, []contestant{a, b}},
+	}
+	var some []setting
+	for _, s := range all {
+		if strings.Contains(s.name, o.only) {
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// contest runs every contestant once per round in each setting, in turn, so that what
+// drifts hits all.
+func (o *opts) contest(settings []setting) ([]*entry, error) {
+	if err := lacks("zmap", "masscan", "fping"); err != nil {
+		return nil, err
+	}
+	var all []*entry
+	for _, s := range settings {
+		var field []*entry
+		for _, c := range s.field {
+			field = append(field, &entry{Setting: s.name, Contestant: c.name()})
+		}
+		for round := range o.rounds {
+			for i, c := range s.field {
+				mine := s
+				if f, ok := c.(*fping); ok && s.load.PPS == 0 && !f.bursts {
+					mine.load.Probes = fpingBurst
+				} else if n := len(field[i].runs); n > 0 {
+					mine.load = fit(s.load, field[i].runs[n-1], o.duration)
+				} else {
+					mine.load = fit(s.load, run{Rate: firstGuess}, o.duration)
+				}
+				began := time.Now()
+				got, err := contest(c, mine, o.queues)
+				if err != nil {
+					return nil, err
+				}
+				progress("%s %d/%d %s: %s/s, %s us of CPU, %s matched (%v)", s.name, round+1, o.rounds, c.name(),
+					thousands(got.Rate), digits(got.CPU), percent(got.Matched), time.Since(began).Round(100*time.Millisecond))
+				field[i].runs = append(field[i].runs, got)
+			}
+		}
+		all = append(all, field...)
+	}
+	return all, nil
+}
+
+// writeProfile runs ours once more, under the profiler.
+func (o *opts) writeProfile(p phases) error {
+	s := setting{name: "profile", load: load{Proto: icmp, Targets: contestTargets, Probes: firstGuess * 5}}
+	_, err := contest(&ours{phases: p, profile: o.profile}, s, o.queues)
+	return err
+}
