@@ -3,8 +3,10 @@
 package plan
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"reflect"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
@@ -35,11 +37,26 @@ type builder struct {
 	seen     map[config.Fault]bool
 	warnings []config.Fault
 
-	types []*probe.Type // by index of cfg.Targets, as are:
-	dests []destination
+	planned []int         // indices into cfg.Targets of those that are in a group
+	types   []*probe.Type // by index of cfg.Targets, as are:
+	dests   []destination
 
-	cache map[sourceKey][]Source
-	order []uint32
+	// What targets share, and where they are laid out.
+	cache   map[sourceKey][]Source
+	order   []uint32
+	series  map[groupsKey][]Group
+	listed  []byte // scratch, for groupsKey
+	addrs   slab[netip.Addr]
+	targets slab[Target]
+}
+
+// groupsKey tells apart what the groups of a target are made of.
+type groupsKey struct {
+	groups  string // indices into cfg.Groups, as bytes
+	typ     *probe.Type
+	v6      bool
+	packets int
+	payload int
 }
 
 // sourceKey tells apart the rotations of one configuration.
@@ -61,9 +78,14 @@ func Build(cfg *config.Config, in Inputs) (*Plan, error) {
 		types: make([]*probe.Type, len(cfg.Targets)),
 		dests: make([]destination, len(cfg.Targets)),
 		cache: make(map[sourceKey][]Source),
+
+		series: make(map[groupsKey][]Group),
 	}
 	for i := range cfg.Targets {
-		b.judge(i)
+		if len(cfg.Targets[i].Groups) > 0 {
+			b.planned = append(b.planned, i)
+			b.judge(i)
+		}
 	}
 	b.judgeSources()
 	pps := b.judgeRates()
@@ -76,11 +98,11 @@ func Build(cfg *config.Config, in Inputs) (*Plan, error) {
 		ProbeName:   cfg.Global.ProbeName,
 		Interval:    cfg.Global.Interval,
 		Percentiles: cfg.Global.Percentiles,
-		Targets:     make([]*Target, len(cfg.Targets)),
+		Targets:     make([]*Target, len(b.planned)),
 		PPS:         pps,
 	}
-	for i := range cfg.Targets {
-		p.Targets[i] = b.target(i)
+	for n, i := range b.planned {
+		p.Targets[n] = b.target(i)
 	}
 	b.warnBursts()
 	b.warnReuse(p.Targets)
@@ -140,7 +162,8 @@ func payloadLen(t *config.Target, typ *probe.Type, g *config.Group) int {
 // target lays one target out in full.
 func (b *builder) target(i int) *Target {
 	t, typ := &b.cfg.Targets[i], b.types[i]
-	out := &Target{
+	out := &b.targets.take(1)[0]
+	*out = Target{
 		Name:         t.Name,
 		Type:         typ,
 		Family:       t.Family,
@@ -150,12 +173,28 @@ func (b *builder) target(i int) *Target {
 		Timeout:      t.Timeout,
 		DontFragment: t.DontFragment,
 		Phase:        phase(b.cfg.Global.ProbeName, t.Name, b.cfg.Global.Interval),
-		Groups:       make([]Group, len(t.Groups)),
+		Groups:       b.groups(t, typ),
 	}
+	out.Gap = b.gap(out)
+	return out
+}
+
+// groups returns the groups of a target. Targets with the same settings share
+// them.
+func (b *builder) groups(t *config.Target, typ *probe.Type) []Group {
+	b.listed = b.listed[:0]
+	for _, gi := range t.Groups {
+		b.listed = binary.AppendUvarint(b.listed, uint64(gi))
+	}
+	v6 := t.Family == "ipv6"
+	if all, ok := b.series[groupsKey{string(b.listed), typ, v6, t.NbPackets, t.IPPayloadSize}]; ok {
+		return all
+	}
+	all := make([]Group, len(t.Groups))
 	for j, gi := range t.Groups {
 		g := &b.cfg.Groups[gi]
 		sources := b.sources(gi, t, typ)
-		out.Groups[j] = Group{
+		all[j] = Group{
 			Name:       g.Name,
 			DSCP:       g.DSCP,
 			NbPackets:  t.NbPackets,
@@ -164,8 +203,23 @@ func (b *builder) target(i int) *Target {
 			Order:      b.inOrder(len(sources)),
 		}
 	}
-	out.Gap = b.gap(out)
-	return out
+	b.series[groupsKey{string(b.listed), typ, v6, t.NbPackets, t.IPPayloadSize}] = all
+	return all
+}
+
+// slab hands out memory from pieces of some 8 KiB: a target that outlives its
+// plan keeps no more than such a piece from being freed.
+type slab[T any] struct{ rest []T }
+
+const slabBytes = 8 << 10
+
+func (s *slab[T]) take(n int) []T {
+	if n > len(s.rest) {
+		s.rest = make([]T, max(n, slabBytes/int(reflect.TypeFor[T]().Size())))
+	}
+	taken := s.rest[:n:n]
+	s.rest = s.rest[n:]
+	return taken
 }
 
 // sources returns the sources of a target in a group. Targets share one array:
@@ -193,7 +247,7 @@ func (b *builder) inOrder(n int) []uint32 {
 // judgeSources looks at every source address that some target uses.
 func (b *builder) judgeSources() {
 	packets := make(map[sourceKey]int) // most packets of any target
-	for i := range b.cfg.Targets {
+	for _, i := range b.planned {
 		t := &b.cfg.Targets[i]
 		if b.types[i] == nil {
 			continue

@@ -312,3 +312,42 @@ func TestFaults(t *testing.T) {
 		})
 	}
 }
+
+// A target in no group is switched off: nothing about it is judged, and others
+// keep their places.
+func TestNoGroup(t *testing.T) {
+	cfg := configOf(func(c *config.Config) {
+		c.Groups = append(c.Groups, config.Group{Name: "h", SrcPortA: 65000, SrcPortZ: 65000})
+		on := c.Targets[0]
+		off := on
+		off.Groups = nil
+		c.Targets = nil
+		for i, tg := range []config.Target{off, on, off, on, off} {
+			tg.Name = fmt.Sprint("t", i)
+			tg.NbPackets = 15
+			if len(tg.Groups) == 0 {
+				tg.Destination, tg.NbPackets = "127.0.0.1", 1<<40
+			}
+			c.Targets = append(c.Targets, tg)
+		}
+		c.Targets[3].Groups = []int{0, 1}
+		c.Targets[3].Destination = "192.0.2.3"
+	})
+	p := mustBuild(t, cfg, Inputs{})
+	if len(p.Targets) != 2 || p.Targets[0].Name != "t1" || p.Targets[1].Name != "t3" || len(p.Targets[1].Groups) != 2 || p.PPS != 4.5 {
+		t.Errorf("planned %d targets at %g probes/s", len(p.Targets), p.PPS)
+	}
+	// Both have few ports for 15 packets, and share one.
+	var got []string
+	for _, w := range p.Warnings {
+		got = append(got, w.Key)
+	}
+	if want := []string{"groups.g.src_port_z", "groups.h.src_port_z", "groups.h.src_port_a"}; !slices.Equal(got, want) {
+		t.Errorf("warnings %q", p.Warnings)
+	}
+
+	cfg.Targets = cfg.Targets[:1]
+	if p = mustBuild(t, cfg, Inputs{}); len(p.Targets) != 0 || p.PPS != 0 || len(p.Warnings) != 0 {
+		t.Errorf("got %+v", p)
+	}
+}

@@ -46,7 +46,9 @@ func (b *builder) destination(t *config.Target) destination {
 		b.fault(err.Error(), "allowed: another address, or this one named in safety.allow_ranges", "targets", t.Name, "destination")
 		return destination{}
 	}
-	return destination{addrs: []netip.Addr{addr}}
+	one := b.addrs.take(1)
+	one[0] = addr
+	return destination{addrs: one}
 }
 
 func (b *builder) subnet(t *config.Target) destination {
@@ -107,14 +109,18 @@ func (b *builder) addresses(t *config.Target, d *destination) []netip.Addr {
 	if b.in.Self == nil {
 		return all
 	}
-	kept := make([]netip.Addr, 0, len(all))
+	var kept []netip.Addr // made only if it is not all of them
 	var own []string
-	for _, addr := range all {
-		if b.in.Self(addr) {
+	for i, addr := range all {
+		switch {
+		case b.in.Self(addr):
+			if len(own) == 0 {
+				kept = append(make([]netip.Addr, 0, len(all)), all[:i]...)
+			}
 			own = append(own, addr.String())
-			continue
+		case len(own) > 0:
+			kept = append(kept, addr)
 		}
-		kept = append(kept, addr)
 	}
 	if len(own) == 0 {
 		return all

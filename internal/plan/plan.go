@@ -18,7 +18,7 @@ type Plan struct {
 	ProbeName   string
 	Interval    time.Duration
 	Percentiles []int
-	Targets     []*Target
+	Targets     []*Target // those of the configuration that are in a group, in its order
 
 	// PPS is the probes per second over all targets, as judged against
 	// safety.max_pps: a name that has no address yet counts as one address, and
@@ -41,8 +41,8 @@ type Target struct {
 	State        string // "None" when unset
 	Addrs        []netip.Addr
 	DstPort      uint16
-	Timeout      time.Duration
 	DontFragment bool
+	Timeout      time.Duration
 
 	// Phase is when in each interval the first probe leaves, in [0, Interval):
 	// a hash of probe name and target name, so that a restart does not move it.
@@ -50,7 +50,7 @@ type Target struct {
 	// Gap is the time between two consecutive probes of this target.
 	Gap time.Duration
 
-	Groups []Group
+	Groups []Group // shared with the other targets that have the same settings
 }
 
 // Group is one series of a target: what netprobify publishes under one group

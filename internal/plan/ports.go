@@ -37,7 +37,7 @@ func (b *builder) warnReuse(targets []*Target) {
 			}
 			continue
 		}
-		for j, gi := range b.cfg.Targets[i].Groups {
+		for j, gi := range b.groupsOf(i) {
 			needs[gi].add(b.stream(t, i, j, 0), interval)
 		}
 	}

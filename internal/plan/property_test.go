@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -62,6 +63,9 @@ func (d *dice) config() *config.Config {
 		if other := d.n(len(c.Groups)); other != t.Groups[0] {
 			t.Groups = append(t.Groups, other)
 		}
+		if d.n(8) == 1 {
+			t.Groups = nil
+		}
 		c.Targets = append(c.Targets, t)
 	}
 	return c
@@ -71,8 +75,17 @@ func (d *dice) config() *config.Config {
 func checkPlan(t *testing.T, cfg *config.Config, p *Plan) {
 	t.Helper()
 	probes := 0
+	var want []*config.Target
+	for i := range cfg.Targets {
+		if len(cfg.Targets[i].Groups) > 0 {
+			want = append(want, &cfg.Targets[i])
+		}
+	}
+	if len(want) != len(p.Targets) {
+		t.Fatalf("%d targets are planned, %d are in a group", len(p.Targets), len(want))
+	}
 	for i, tg := range p.Targets {
-		want := &cfg.Targets[i]
+		want := want[i]
 		probes += tg.Probes()
 		if tg.Name != want.Name || tg.Phase < 0 || tg.Phase >= p.Interval || tg.Gap < 0 || tg.Gap*time.Duration(tg.Probes()) > p.Interval {
 			t.Fatalf("target %s: phase %s, %d probes %s apart in %s", tg.Name, tg.Phase, tg.Probes(), tg.Gap, p.Interval)
@@ -185,24 +198,50 @@ func FuzzBuild(f *testing.F) {
 	})
 }
 
+// BenchmarkBuild says what a target costs to plan and what it goes on holding,
+// beside its configuration.
 func BenchmarkBuild(b *testing.B) {
-	cfg := configOf(func(c *config.Config) {
-		c.Global.Interval = time.Minute
-		c.Groups[0].SrcPortZ = 65009
-		c.Groups = append(c.Groups, config.Group{Name: "h", SrcPortA: 65000, SrcPortZ: 65019})
-		tg := c.Targets[0]
-		tg.Groups, tg.NbPackets = []int{0, 1}, 5
-		c.Targets = nil
-		for i := range 100_000 {
-			tg.Name = fmt.Sprint("target-", i)
-			tg.Destination = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String()
-			c.Targets = append(c.Targets, tg)
-		}
-	})
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Build(cfg, Inputs{}); err != nil {
-			b.Fatal(err)
-		}
+	for _, bench := range []struct {
+		name, typ  string
+		n, packets int
+		groups     []int
+	}{
+		{"100000 in two groups", "TCPsyn", 100_000, 5, []int{0, 1}},
+		{"1000000 pings", "ICMPping", 1_000_000, 1, []int{0}},
+		{"1000000 SYNs", "TCPsyn", 1_000_000, 1, []int{0}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			cfg := configOf(func(c *config.Config) {
+				c.Global.Interval = time.Minute
+				c.Groups[0].SrcPortZ = 65009
+				c.Groups = append(c.Groups, config.Group{Name: "h", SrcPortA: 65000, SrcPortZ: 65019})
+				tg := c.Targets[0]
+				tg.Type, tg.Groups, tg.NbPackets = bench.typ, bench.groups, bench.packets
+				c.Targets = nil
+				for i := range bench.n {
+					tg.Name = fmt.Sprint("target-", i)
+					tg.Destination = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String()
+					c.Targets = append(c.Targets, tg)
+				}
+			})
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			b.ReportAllocs()
+			var p *Plan
+			for b.Loop() {
+				var err error
+				if p, err = Build(cfg, Inputs{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/float64(bench.n), "heap-B/target")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(bench.n), "ns/target")
+			runtime.KeepAlive(cfg)
+			runtime.KeepAlive(p)
+		})
 	}
 }

@@ -75,7 +75,7 @@ func (b *builder) judgeRates() (pps float64) {
 	seconds := b.cfg.Global.Interval.Seconds()
 	total, top, most := 0.0, "", 0.0
 	loads := make(map[netip.Prefix]load)
-	for i := range b.cfg.Targets {
+	for _, i := range b.planned {
 		if b.types[i] == nil {
 			continue
 		}
@@ -154,7 +154,7 @@ func (b *builder) warnBursts() {
 			w.target, w.probes = t.Name, probes
 		}
 	}
-	for i := range b.cfg.Targets {
+	for _, i := range b.planned {
 		d, most := &b.dests[i], 0.0
 		if d.addrs == nil && !d.prefix.IsValid() {
 			continue

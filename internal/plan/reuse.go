@@ -29,9 +29,13 @@ type stream struct {
 	hold          time.Duration // how long an unanswered packet holds its source
 }
 
-// stream describes group j of target i as it probes Addrs[a].
-func (b *builder) stream(t *Target, i, j, a int) stream {
-	r := rotationOf(&b.cfg.Groups[b.cfg.Targets[i].Groups[j]], t.Family, t.Type)
+// groupsOf returns the groups of the plan's target n, as indices into
+// cfg.Groups.
+func (b *builder) groupsOf(n int) []int { return b.cfg.Targets[b.planned[n]].Groups }
+
+// stream describes group j of the plan's target n as it probes Addrs[a].
+func (b *builder) stream(t *Target, n, j, a int) stream {
+	r := rotationOf(&b.cfg.Groups[b.groupsOf(n)[j]], t.Family, t.Type)
 	nb, addrs := t.Groups[j].NbPackets, max(1, len(t.Addrs))
 	return stream{
 		target: t.Name, group: t.Groups[j].Name,
@@ -159,7 +163,7 @@ func (b *builder) warnSharedGroups(targets []*Target) {
 	}
 	met := make(map[pair]found)
 	for i, t := range targets {
-		groups := b.cfg.Targets[i].Groups
+		groups := b.groupsOf(i)
 		for k := 1; t.Type.OneInFlight && k < len(groups); k++ {
 			for j := range k {
 				if !b.stream(t, i, j, 0).meets(b.stream(t, i, k, 0), b.cfg.Global.Interval) {
