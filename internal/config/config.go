@@ -18,7 +18,7 @@ type Config struct {
 
 	Global  Global
 	Groups  []Group  // in the order of the file
-	Targets []Target // in the order of the file
+	Targets []Target // in the order of the file, those of inventories behind
 
 	Engine  Engine
 	Safety  Safety
@@ -33,6 +33,7 @@ type Config struct {
 	Warnings []Fault
 
 	positions positions
+	listed    *listed // where the targets of inventories were read; nil: there are none
 }
 
 // Global is the section `global` of netprobify.
@@ -63,7 +64,7 @@ type Group struct {
 	PermitAutoRegister bool
 }
 
-// Target is one entry of `targets`.
+// Target is one entry of `targets`, or of an inventory.
 type Target struct {
 	Name              string
 	Description       string
@@ -90,6 +91,8 @@ type Engine struct {
 	Tick    time.Duration // probes due within one tick share a wake-up
 	XDPMode string        // "auto", "native" or "generic"
 	Bind    string        // "copy", "zerocopy" or "auto"
+	Workers int           // 0: one for each queue, at most one for each CPU
+	Pinning []int         // CPUs that workers are pinned to, distinct; empty: not pinned
 }
 
 // Safety is our own section `safety`.
@@ -102,5 +105,6 @@ type Safety struct {
 
 // Metrics is our own section `metrics`.
 type Metrics struct {
-	MaxSeries int // no more series than this are exposed
+	MaxSeries  int      // no more series than this are exposed
+	Histograms []string // targets with a histogram of round trips, or "all" alone
 }

@@ -93,10 +93,10 @@ func (d *decoder) defaultTargets(what string, addrs []netip.Addr, numbered bool)
 			if numbered || len(byFamily[family]) > 1 {
 				name += fmt.Sprintf("-%d", i+1)
 			}
-			d.drafts = append(d.drafts, targetDraft{kind: probe.ICMPping, auto: true, Target: Target{
-				Name: name, Description: what + " of this host", Type: probe.ICMPping.Name, Destination: a.String(), Family: family,
-				DontFragment: true, NbPackets: 1, AlertLevel: "no_alert", State: "None", Timeout: defaultTimeout,
-			}})
+			t := targetDraft{kind: probe.ICMPping, auto: true, Target: defaultTarget}
+			t.Name, t.Description = name, what+" of this host"
+			t.Type, t.Destination, t.Family = probe.ICMPping.Name, a.String(), family
+			d.drafts = append(d.drafts, t)
 		}
 	}
 	return linkLocal

@@ -22,15 +22,21 @@ func TestExamples(t *testing.T) {
 	file, settings := filepath.Join(configs, "netprobe.yaml"), filepath.Join(configs, "settings.yaml")
 	c := mustLoad(t, Options{File: file, Settings: settings})
 
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	var text, list []byte
+	for _, name := range []string{"settings.yaml", "racks.jsonl", "netprobe.yaml"} {
+		var err error
+		if text, err = os.ReadFile(filepath.Join(configs, name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), switchedOff.ReplaceAll(text, []byte("$1$2")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if name == "racks.jsonl" {
+			list = text
+		}
 	}
-	all := filepath.Join(t.TempDir(), "all.yaml")
-	if err := os.WriteFile(all, switchedOff.ReplaceAll(text, []byte("$1$2")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	whole := mustLoad(t, Options{File: all, Settings: settings})
+	whole := mustLoad(t, Options{File: filepath.Join(dir, "netprobe.yaml"), Settings: filepath.Join(dir, "settings.yaml")})
 
 	for _, s := range sections {
 		for _, f := range s.fields {
@@ -63,6 +69,16 @@ func TestExamples(t *testing.T) {
 			t.Errorf("no explicit_groups has %s", k.name)
 		}
 	}
+	for _, k := range inventoryKeys {
+		if !present("inventories", "racks", k.name) {
+			t.Errorf("inventories.racks.%s is not in the example", k.name)
+		}
+	}
+	for _, k := range listedKeys {
+		if !strings.Contains(string(list), `"`+k.name+`":`) {
+			t.Errorf("no line of racks.jsonl has %s", k.name)
+		}
+	}
 	for _, name := range typeNames() {
 		if !strings.Contains(string(text), "type: "+name) {
 			t.Errorf("no target is of type %s", name)
@@ -74,13 +90,16 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(defaults.Engine, c.Engine) + cmp.Diff(defaults.Safety, c.Safety, comparable) + cmp.Diff(defaults.Metrics, c.Metrics); diff != "" {
+	if diff := cmp.Diff(defaults.Engine, c.Engine, comparable) + cmp.Diff(defaults.Safety, c.Safety, comparable) + cmp.Diff(defaults.Metrics, c.Metrics, comparable); diff != "" {
 		t.Errorf("settings.yaml is not the defaults: -want +got:\n%s", diff)
 	}
-	if len(c.Warnings) > 0 {
-		t.Errorf("the example has warnings: %v", c.Warnings)
+	if len(whole.Targets) != len(c.Targets)+strings.Count(string(list), "\n") {
+		t.Errorf("%d targets, and %d with racks.jsonl", len(c.Targets), len(whole.Targets))
 	}
-	for _, target := range c.Targets {
+	if w := whole.Warnings; len(c.Warnings) > 0 || len(w) != 1 || w[0].Key != "groups.marked.src_ip" {
+		t.Errorf("the examples have warnings: %v, %v", c.Warnings, w)
+	}
+	for _, target := range whole.Targets {
 		if a, err := netip.ParseAddr(target.Destination); err == nil && !documentation(a) {
 			t.Errorf("%s: %s is somebody's", target.Name, a)
 		}

@@ -146,6 +146,13 @@ func (c *Config) Fault(read, allowed string, path ...string) Fault {
 			}
 			break
 		}
+		if n > 2 {
+			continue
+		}
+		if file, line, ok := c.listed.find(c.Targets, path[:n]); ok {
+			f.File, f.Line = file, line
+			break
+		}
 	}
 	return f
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // FuzzLoad: whatever the files hold, there is either a configuration that keeps
@@ -55,6 +57,9 @@ func promises(c *Config) error {
 	if !namePattern.MatchString(g.ProbeName) || g.Interval <= 0 || g.PrometheusPort < 1 || g.PrometheusPort > 65535 || g.IntervalPackets < 0 {
 		return fmt.Errorf("global %+v", g)
 	}
+	if c.Engine.Workers < 0 || slices.ContainsFunc(c.Engine.Pinning, func(cpu int) bool { return cpu < 0 || cpu > 1023 }) || slices.Contains(c.Metrics.Histograms, "all") && len(c.Metrics.Histograms) > 1 {
+		return fmt.Errorf("ours %+v %+v", c.Engine, c.Metrics)
+	}
 	if c.Engine.Tick <= 0 || c.Safety.MaxPPS < 1 || c.Safety.MaxPrefixPPS < 1 || c.Metrics.MaxSeries < 1 {
 		return fmt.Errorf("ours %+v %+v %+v", c.Engine, c.Safety, c.Metrics)
 	}
@@ -64,7 +69,7 @@ func promises(c *Config) error {
 		}
 	}
 	for _, t := range c.Targets {
-		if !namePattern.MatchString(t.Name) || t.Destination == "" || t.NbPackets < 1 || t.Timeout <= 0 || len(t.Groups) == 0 || t.Family != "ipv4" && t.Family != "ipv6" {
+		if t.Name == "" || strings.IndexFunc(t.Name, func(r rune) bool { return !unicode.IsPrint(r) }) >= 0 || t.Destination == "" || t.NbPackets < 1 || t.Timeout <= 0 || t.Family != "ipv4" && t.Family != "ipv6" {
 			return fmt.Errorf("target %+v", t)
 		}
 		for _, i := range t.Groups {

@@ -39,6 +39,7 @@ func (s *source) parseJSON() (*yaml.Node, *Fault) {
 type jsonReader struct {
 	dec   *json.Decoder
 	lines []int64 // offset at which each line begins
+	above int     // lines before the first of them
 }
 
 func lineStarts(data []byte) []int64 {
@@ -52,7 +53,7 @@ func lineStarts(data []byte) []int64 {
 }
 
 func (r *jsonReader) line(offset int64) int {
-	return max(1, sort.Search(len(r.lines), func(i int) bool { return r.lines[i] > offset }))
+	return r.above + max(1, sort.Search(len(r.lines), func(i int) bool { return r.lines[i] > offset }))
 }
 
 func (r *jsonReader) node(depth int) (*yaml.Node, error) {

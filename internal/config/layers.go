@@ -36,6 +36,10 @@ func (d *decoder) finish() (*Config, error) {
 		return nil, err
 	}
 	d.required(k)
+	d.openable(k)
+	if len(d.inventories) == 0 {
+		d.checkHistograms()
+	}
 	if len(d.faults) > 0 || d.fatal != nil {
 		return nil, d.failed()
 	}
@@ -47,7 +51,17 @@ func (d *decoder) finish() (*Config, error) {
 		}
 		d.cfg.Targets = append(d.cfg.Targets, t.Target)
 	}
+	if len(d.inventories) > 0 {
+		d.loadInventories()
+		if len(d.faults) == 0 { // else names may be missing that are not wrong
+			d.checkHistograms()
+		}
+		if len(d.faults) > 0 {
+			return nil, d.failed()
+		}
+	}
 	d.unusedNotice(k)
+	d.strangerNotice()
 	d.payloadNotice()
 	d.inOrder(d.cfg.Warnings)
 	return d.cfg, nil
@@ -80,9 +94,14 @@ func (d *decoder) layers() (*koanf.Koanf, error) {
 }
 
 // variable reads one variable of the environment. The empty key tells koanf to
-// leave it out.
+// leave it out. What has no __ is not meant for us: Kubernetes sets
+// NETPROBE_SERVICE_HOST and the like where a service is called netprobe.
 func (d *decoder) variable(name, text string) (string, any) {
 	s, f := fieldOfVariable(name)
+	if f == nil && !strings.Contains(name, "__") {
+		d.strangers = append(d.strangers, oneLine(shorten(name, 2*maxShown)))
+		return "", nil
+	}
 	if f == nil {
 		d.faults = append(d.faults, Fault{File: fromEnvironment, Key: shorten(name, 2*maxShown), Read: "not a variable that is known",
 			Allowed: "allowed: NETPROBE_SECTION__KEY for the sections global, engine, safety and metrics, such as NETPROBE_GLOBAL__PROMETHEUS_PORT; unset it"})
@@ -197,6 +216,8 @@ func (d *decoder) fill(k *koanf.Koanf) {
 		Tick:    get[time.Duration](k, "engine.tick"),
 		XDPMode: k.String("engine.xdp_mode"),
 		Bind:    k.String("engine.bind"),
+		Workers: k.Int("engine.workers"),
+		Pinning: get[[]int](k, "engine.pinning"),
 	}
 	d.cfg.Safety = Safety{
 		MaxPPS:        k.Int("safety.max_pps"),
@@ -206,7 +227,7 @@ func (d *decoder) fill(k *koanf.Koanf) {
 	for _, s := range get[[]string](k, "safety.allow_ranges") {
 		d.cfg.Safety.AllowRanges = append(d.cfg.Safety.AllowRanges, netip.MustParsePrefix(s))
 	}
-	d.cfg.Metrics = Metrics{MaxSeries: k.Int("metrics.max_series")}
+	d.cfg.Metrics = Metrics{MaxSeries: k.Int("metrics.max_series"), Histograms: get[[]string](k, "metrics.histograms")}
 }
 
 func get[T any](k *koanf.Koanf, key string) T {
@@ -226,5 +247,12 @@ func (d *decoder) unusedNotice(k *koanf.Koanf) {
 	}
 	if len(names) > 0 {
 		d.cfg.Notices = append(d.cfg.Notices, "accepted and no longer needed: "+strings.Join(names, ", "))
+	}
+}
+
+// strangerNotice says once which variables look like ours and are left alone.
+func (d *decoder) strangerNotice() {
+	if len(d.strangers) > 0 {
+		d.cfg.Notices = append(d.cfg.Notices, "ignored in the environment, since variables of ours are NETPROBE_SECTION__KEY: "+strings.Join(d.strangers, ", "))
 	}
 }

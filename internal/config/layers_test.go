@@ -61,6 +61,9 @@ func TestEnvironment(t *testing.T) {
 		"NETPROBE_ENGINE__TICK=3ms",
 		"NETPROBE_SAFETY__FOREIGN_SOURCE=false",
 		"NETPROBE_SAFETY__ALLOW_RANGES=fe80::1,10.0.0.0/8",
+		"NETPROBE_ENGINE__WORKERS=4", "NETPROBE_ENGINE__PINNING=5, 6,7", "NETPROBE_METRICS__HISTOGRAMS=all",
+		// What Kubernetes sets for a service called netprobe.
+		"NETPROBE_SERVICE_HOST=10.0.0.1", "NETPROBE_PORT_8000_TCP=tcp://10.0.0.1:8000", "NETPROBE_PORT=tcp://10.0.0.1:8000", "NETPROBE_X\x1b=1",
 	}})
 	if c.Global.ProbeName != "017" || c.Global.Interval != time.Minute || c.Global.IntervalPackets != time.Millisecond || c.Engine.Tick != 3*time.Millisecond || c.Safety.ForeignSource {
 		t.Errorf("got %+v %+v %+v", c.Global, c.Engine, c.Safety)
@@ -71,7 +74,16 @@ func TestEnvironment(t *testing.T) {
 	if len(c.Safety.AllowRanges) != 2 || c.Safety.AllowRanges[0].String() != "fe80::1/128" {
 		t.Errorf("got %v", c.Safety.AllowRanges)
 	}
-	if diff := cmp.Diff([]string{"accepted and no longer needed: global.nb_proc"}, c.Notices); diff != "" {
+	if diff := cmp.Diff([]int{5, 6, 7}, c.Engine.Pinning); diff != "" || c.Engine.Workers != 4 {
+		t.Errorf("got %+v", c.Engine)
+	}
+	if diff := cmp.Diff([]string{"all"}, c.Metrics.Histograms); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{
+		"accepted and no longer needed: global.nb_proc",
+		"ignored in the environment, since variables of ours are NETPROBE_SECTION__KEY: NETPROBE_PORT, NETPROBE_PORT_8000_TCP, NETPROBE_SERVICE_HOST, \"NETPROBE_X\\x1b\"",
+	}, c.Notices); diff != "" {
 		t.Error(diff)
 	}
 }

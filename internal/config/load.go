@@ -96,6 +96,12 @@ type decoder struct {
 	values map[string]any // what the files set: "section.key"
 	drafts []targetDraft
 
+	groupIndex  map[string]int // by name, once groups are registered
+	inventories []inventoryDraft
+	unread      int      // faults that say that a file cannot be read
+	histograms  []value  // the targets named in metrics.histograms
+	strangers   []string // variables with our prefix that are nobody's keys
+
 	flat    map[*yaml.Node][]pair // maps whose merge keys were applied
 	merging map[*yaml.Node]bool
 	merged  int // keys that came from merge keys so far
@@ -144,10 +150,12 @@ func (d *decoder) file(root *yaml.Node, name string) bool {
 			d.groups(e)
 		case e.name() == "targets":
 			d.targets(e)
+		case e.name() == "inventories":
+			d.inventorySection(e)
 		case known:
 			d.section(s, e)
 		default:
-			e.unknown([]string{"global", "groups", "targets", "engine", "safety", "metrics"})
+			e.unknown([]string{"global", "groups", "targets", "engine", "safety", "metrics", "inventories"})
 		}
 	}
 	if !groups {
@@ -165,18 +173,20 @@ func (d *decoder) settings(root *yaml.Node, name string) {
 	// The other file's positions are needed to tell what both set.
 	before := d.cfg.positions
 	d.cfg.positions = newPositions()
-	entries, ok := top.entries("a map with the keys engine, safety and metrics", maxKeys)
+	entries, ok := top.entries("a map with the keys engine, safety, metrics and inventories", maxKeys)
 	d.cfg.positions = before
 	if !ok {
 		return
 	}
 	for _, e := range entries {
-		s, known := sectionNamed(e.name())
-		if !known || !s.ours {
-			e.unknown([]string{"engine", "safety", "metrics"})
-			continue
+		switch s, known := sectionNamed(e.name()); {
+		case e.name() == "inventories":
+			d.inventorySection(e)
+		case known && s.ours:
+			d.section(s, e)
+		default:
+			e.unknown([]string{"engine", "safety", "metrics", "inventories"})
 		}
-		d.section(s, e)
 	}
 }
 
@@ -221,8 +231,11 @@ func (d *decoder) failed() error {
 	}
 	d.inOrder(d.faults)
 	code := exitcode.Config
-	if d.faults[0].File == fromFlags {
+	switch {
+	case d.faults[0].File == fromFlags:
 		code = exitcode.Usage
+	case d.fatal == nil && d.unread == len(d.faults):
+		code = exitcode.NoInput
 	}
 	return exitcode.With(code, d.faults)
 }
@@ -231,6 +244,9 @@ func (d *decoder) failed() error {
 // and by line.
 func (d *decoder) inOrder(fs []Fault) {
 	order := []string{d.cfg.File, d.cfg.Settings, fromEnvironment, fromFlags}
+	for _, inv := range d.inventories {
+		order = append(order, inv.file)
+	}
 	slices.SortStableFunc(fs, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.File), slices.Index(order, b.File)), cmp.Compare(a.Line, b.Line))
 	})

@@ -81,11 +81,40 @@ func TestEveryKey(t *testing.T) {
 		},
 		Warnings: []Fault{
 			{File: file, Line: 28, Key: "groups.second.src_ip", Read: "is deprecated", Allowed: "rename it to src_ipv4"},
-			{File: file, Line: 48, Key: "targets.web.explicit_groups.register_to", Read: "there is no group nobody; ignored", Allowed: "name a group of the section groups"},
+			{File: file, Line: 49, Key: "targets.web.explicit_groups.exclude_from", Read: "there is no group nobody; ignored", Allowed: "name a group of the section groups"},
 		},
 	}
 	if diff := cmp.Diff(want, got, comparable); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// A target in no group is switched off, not wrong.
+func TestSwitchedOff(t *testing.T) {
+	for file, want := range map[string][]string{
+		"switched-off.yaml": {
+			":12: targets.excluded: in no group, and so it is not probed; exclude_from takes away the last one",
+			":16: targets.both: in no group, and so it is not probed; exclude_from takes away the last one",
+			":22: targets.alone: in no group, and so it is not probed; name one in explicit_groups.register_to, or leave out auto_register_to_groups: false, to probe it",
+		},
+		"switched-off-all.yaml": {
+			":11: targets.web: in no group, and so it is not probed; every group has permit_target_auto_register: false; name one in explicit_groups.register_to to probe it",
+		},
+	} {
+		file = filepath.Join("testdata", "valid", file)
+		c := mustLoad(t, Options{File: file})
+		var got []string
+		for _, w := range c.Warnings {
+			got = append(got, strings.TrimPrefix(w.String(), file))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		for _, target := range c.Targets {
+			if off := target.Name != "probed"; off != (len(target.Groups) == 0) {
+				t.Errorf("%s is in %v", target.Name, target.Groups)
+			}
+		}
 	}
 }
 
@@ -121,7 +150,7 @@ func TestYAMLAndJSON(t *testing.T) {
 func TestOurSections(t *testing.T) {
 	file := filepath.Join("testdata", "valid", "no-targets.yml")
 	c := mustLoad(t, Options{File: file})
-	if diff := cmp.Diff(Engine{Pacing: "burst", Tick: 500 * time.Microsecond, XDPMode: "generic", Bind: "auto"}, c.Engine); diff != "" {
+	if diff := cmp.Diff(Engine{Pacing: "burst", Tick: 500 * time.Microsecond, XDPMode: "generic", Bind: "auto", Workers: 2, Pinning: []int{3, 0}}, c.Engine); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	want := Safety{MaxPPS: 1, MaxPrefixPPS: 100_000_000, ForeignSource: true,
@@ -129,7 +158,10 @@ func TestOurSections(t *testing.T) {
 	if diff := cmp.Diff(want, c.Safety, comparable); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if c.Metrics.MaxSeries != 5 || len(c.Targets) != 0 || len(c.Global.Percentiles) != 0 || len(c.Notices) != 0 {
+	if diff := cmp.Diff(Metrics{MaxSeries: 5, Histograms: []string{"all"}}, c.Metrics); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(c.Targets) != 0 || len(c.Global.Percentiles) != 0 || len(c.Notices) != 0 {
 		t.Errorf("got %+v", c)
 	}
 

@@ -140,13 +140,15 @@ func (v value) wholeSeconds(low int) (time.Duration, bool) {
 // seconds reads a number of seconds that may have decimals.
 func (v value) seconds(high float64, positive bool) (time.Duration, bool) {
 	f, ok := v.number(0, high, positive)
-	d := time.Duration(math.Round(f * float64(time.Second)))
+	d := ofSeconds(f)
 	if ok && positive && d == 0 {
 		v.wrong("at least a nanosecond, 1e-9")
 		return 0, false
 	}
 	return d, ok
 }
+
+func ofSeconds(f float64) time.Duration { return time.Duration(math.Round(f * float64(time.Second))) }
 
 // span reads a duration with a unit ("1ms") or a number of seconds.
 func (v value) span(low, high time.Duration) (time.Duration, bool) {
@@ -157,7 +159,7 @@ func (v value) span(low, high time.Duration) (time.Duration, bool) {
 	}
 	var d time.Duration
 	if f, ok := parseFloat(v.node); ok {
-		d = time.Duration(math.Round(math.Min(f, maxInterval) * float64(time.Second)))
+		d = ofSeconds(math.Min(f, maxInterval))
 	} else if parsed, err := time.ParseDuration(v.node.Value); err == nil && classify(v.node) == kindText {
 		d = parsed
 	} else {

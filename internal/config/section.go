@@ -56,6 +56,8 @@ var sections = []section{
 		{name: "tick", absent: time.Millisecond, read: as(func(v value) (time.Duration, bool) { return v.span(100*time.Microsecond, 10*time.Millisecond) })},
 		{name: "xdp_mode", text: true, absent: "auto", read: as(func(v value) (string, bool) { return v.oneOf("auto", "native", "generic") })},
 		{name: "bind", text: true, absent: "copy", read: as(func(v value) (string, bool) { return v.oneOf("copy", "zerocopy", "auto") })},
+		{name: "workers", absent: 0, read: as(func(v value) (int, bool) { return v.integer(0, maxCPU+1) })},
+		{name: "pinning", list: true, absent: []int(nil), read: as(value.cpus)},
 	}},
 	{name: "safety", ours: true, fields: []field{
 		{name: "max_pps", absent: 20_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
@@ -65,6 +67,7 @@ var sections = []section{
 	}},
 	{name: "metrics", ours: true, fields: []field{
 		{name: "max_series", absent: 200_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
+		{name: "histograms", list: true, text: true, absent: []string(nil), read: as(value.histograms)},
 	}},
 }
 
@@ -123,6 +126,76 @@ func (v value) percentiles() ([]int, bool) {
 		}
 	}
 	return once, ok
+}
+
+// maxCPU is the highest CPU number that the kernel's affinity calls take without
+// asking for its size first (sched_setaffinity(2): cpu_set_t has 1024 bits).
+const maxCPU = 1023
+
+func (v value) cpus() ([]int, bool) {
+	items, ok := v.items("a list of CPU numbers, such as [2, 3]")
+	var cpus []int
+	for _, it := range items {
+		cpu, good := it.integer(0, maxCPU)
+		if good && slices.Contains(cpus, cpu) {
+			it.fault("read CPU "+it.show()+" a second time", "allowed: once; two workers on one CPU would delay each other")
+			good = false
+		}
+		ok = ok && good
+		cpus = append(cpus, cpu)
+	}
+	return cpus, ok
+}
+
+// allHistograms stands for every target in metrics.histograms.
+const allHistograms = "all"
+
+// histograms reads names of targets, which checkHistograms looks up once all are
+// known.
+func (v value) histograms() ([]string, bool) {
+	items, ok := v.items("a list of names of targets, or [" + allHistograms + "]")
+	v.d.histograms = nil
+	var names []string
+	for _, it := range items {
+		name, good := it.text("the name of a target")
+		if good && name == allHistograms && len(items) > 1 {
+			it.fault("read "+allHistograms+" among others", "allowed: "+allHistograms+" alone, or names of targets")
+			good = false
+		}
+		if !good {
+			ok = false
+			continue
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		if name != allHistograms {
+			v.d.histograms = append(v.d.histograms, it)
+		}
+	}
+	return names, ok
+}
+
+// checkHistograms records the names in metrics.histograms that no target has.
+func (d *decoder) checkHistograms() {
+	if len(d.histograms) == 0 {
+		return
+	}
+	missing := make(map[string]bool, len(d.histograms))
+	for _, v := range d.histograms {
+		missing[v.node.Value] = true
+	}
+	for i := range d.drafts {
+		delete(missing, d.drafts[i].Name)
+	}
+	for i := range d.cfg.Targets {
+		delete(missing, d.cfg.Targets[i].Name)
+	}
+	for _, v := range d.histograms {
+		if missing[v.node.Value] {
+			v.fault("there is no target "+v.show(), "allowed: names of targets, or "+allHistograms+" alone")
+		}
+	}
 }
 
 // ranges returns prefixes in canonical text; an address is its own prefix.

@@ -45,29 +45,14 @@ func readLimited(name string) ([]byte, error) {
 	default:
 		return nil, errors.New("its name must end in .yaml, .yml or .json; rename the file")
 	}
-	info, err := os.Stat(name) // before it is opened: opening a named pipe waits
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New("there is no such file; check the name")
-	case errors.Is(err, fs.ErrPermission):
-		return nil, errPermission
-	case err != nil:
-		return nil, errors.Unwrap(err)
-	case info.IsDir():
-		return nil, errors.New("it is a directory; name a file in it")
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file; write the configuration to one")
-	case info.Size() > MaxFileSize:
-		return nil, fmt.Errorf("it holds %d bytes, more than the limit of %d; split the targets over several probes", info.Size(), MaxFileSize)
-	}
-	f, err := os.Open(name)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, errPermission
-	case err != nil:
-		return nil, errors.Unwrap(err)
+	f, size, err := openRegular(name)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
+	if size > MaxFileSize {
+		return nil, fmt.Errorf("it holds %d bytes, more than the limit of %d; split the targets over several probes", size, MaxFileSize)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
 	switch {
 	case err != nil:
@@ -78,6 +63,32 @@ func readLimited(name string) ([]byte, error) {
 		return nil, errors.New("it is empty; configs/netprobe.yaml is an example to start from")
 	}
 	return data, nil
+}
+
+// openRegular opens a file that is neither a directory nor a device, and returns
+// its size in bytes. The error says what to do.
+func openRegular(name string) (f *os.File, size int64, err error) {
+	info, err := os.Stat(name) // before it is opened: opening a named pipe waits
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, 0, errors.New("there is no such file; check the name")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, 0, errPermission
+	case err != nil:
+		return nil, 0, errors.Unwrap(err)
+	case info.IsDir():
+		return nil, 0, errors.New("it is a directory; name a file in it")
+	case !info.Mode().IsRegular():
+		return nil, 0, errors.New("it is not a regular file; write it to one")
+	}
+	f, err = os.Open(name)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, 0, errPermission
+	case err != nil:
+		return nil, 0, errors.Unwrap(err)
+	}
+	return f, info.Size(), nil
 }
 
 // parse turns a file into the node of its only document, without looking at

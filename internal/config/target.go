@@ -24,6 +24,11 @@ type targetDraft struct {
 	ownDNS      bool // has its own dns_update_interval
 }
 
+var (
+	alertLevels = []string{"paging", "paging_validation", "sandbox", "no_alert"}
+	states      = []string{"in production", "validation"}
+)
+
 var targetKeys = []key[targetDraft]{
 	{name: "description", read: func(t *targetDraft, v value) { keep(&t.Description)(v.text("text")) }},
 	{name: "type", read: func(t *targetDraft, v value) {
@@ -45,9 +50,9 @@ var targetKeys = []key[targetDraft]{
 		}
 	}, strict: true},
 	{name: "alert_level", read: func(t *targetDraft, v value) {
-		keep(&t.AlertLevel)(v.oneOf("paging", "paging_validation", "sandbox", "no_alert"))
+		keep(&t.AlertLevel)(v.oneOf(alertLevels...))
 	}},
-	{name: "state", read: func(t *targetDraft, v value) { keep(&t.State)(v.oneOf("in production", "validation")) }},
+	{name: "state", read: func(t *targetDraft, v value) { keep(&t.State)(v.oneOf(states...)) }},
 	{name: "timeout", read: func(t *targetDraft, v value) { keep(&t.Timeout)(v.seconds(maxTimeout, true)) }},
 	{name: "dns_update_interval", read: func(t *targetDraft, v value) { t.DNSUpdateInterval, t.ownDNS = v.wholeSeconds(0) }},
 	{name: "auto_register_to_groups", read: func(t *targetDraft, v value) {
@@ -119,20 +124,23 @@ func (d *decoder) targets(v value) {
 		if !e.checkName() {
 			continue
 		}
-		d.drafts = append(d.drafts, targetDraft{at: e, auto: true, Target: Target{
-			Name: e.name(), Description: e.name(), DontFragment: true, NbPackets: 1,
-			AlertLevel: "no_alert", State: "None", Timeout: defaultTimeout,
-		}})
-		readTarget(&d.drafts[len(d.drafts)-1])
+		d.drafts = append(d.drafts, targetDraft{at: e, auto: true, Target: defaultTarget})
+		t := &d.drafts[len(d.drafts)-1]
+		t.Name, t.Description = e.name(), e.name()
+		readTarget(t, targetKeys, "a map with at least type and destination")
 	}
 }
 
-// readTarget reads one target and checks its keys against one another.
-func readTarget(t *targetDraft) {
+// defaultTarget has what a target is without being told.
+var defaultTarget = Target{DontFragment: true, NbPackets: 1, AlertLevel: "no_alert", State: "None", Timeout: defaultTimeout}
+
+// readTarget reads one target and checks its keys against one another. It
+// returns the entries that are there and not null.
+func readTarget(t *targetDraft, keys []key[targetDraft], allowed string) map[string]value {
 	v := t.at
-	there := readMap(v, t, targetKeys, "a map with at least type and destination")
+	there := readMap(v, t, keys, allowed)
 	if there == nil {
-		return
+		return nil
 	}
 	if _, ok := there["type"]; !ok {
 		v.missing("type", strings.Join(typeNames(), ", "))
@@ -145,4 +153,5 @@ func readTarget(t *targetDraft) {
 	if _, ok := there["dst_port"]; !ok && t.kind != nil && t.kind.NeedsPort {
 		v.missing("dst_port", "the port to probe, 1 to 65535; "+t.Type+" needs one")
 	}
+	return there
 }
