@@ -114,6 +114,7 @@ type fibAnswer struct {
 	gateway netip.Addr // zero: on-link
 	source  netip.Addr // the kernel's choice, or the one asked for
 	mtu     int        // of the route; 0: the interface's
+	flags   int        // RTM_F_*, RTCF_*
 }
 
 // ask puts one question to the kernel. An error is a failure to ask.
@@ -125,7 +126,7 @@ func (l *Link) ask(dst, src netip.Addr) (fibAnswer, error) {
 	case err != nil:
 		return fibAnswer{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, err)
 	}
-	a := fibAnswer{kind: got.Type, gateway: gatewayOf(got.Gw, got.Via), source: src, mtu: got.MTU}
+	a := fibAnswer{kind: got.Type, gateway: gatewayOf(got.Gw, got.Via), source: src, mtu: got.MTU, flags: got.Flags}
 	if a.kind == unix.RTN_UNICAST && got.LinkIndex != l.index {
 		a.other = l.nameOf(got.LinkIndex)
 	}

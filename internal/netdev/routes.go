@@ -4,6 +4,8 @@ package netdev
 
 import (
 	"net/netip"
+
+	"golang.org/x/sys/unix"
 )
 
 // Routes answers for very many destinations what Link.Route answers for one: it
@@ -12,6 +14,9 @@ import (
 // rule, and nothing that the choice of a source address looks at separates. Where
 // the kernel itself tells such destinations apart, as among equal-cost next
 // hops, which it chooses by a hash, it is asked for each.
+//
+// An exception for one destination that came after the picture, or that the
+// kernel does not list, may be missed: the route that it improves on is told then.
 //
 // It is a picture of the moment: throw it away when Changes signals. One
 // goroutine at a time may use it.
@@ -84,9 +89,32 @@ func (r *Routes) route(dst, src netip.Addr) (Route, error) {
 			return Route{}, err
 		}
 		a = &got
-		s.answers[cell] = a
+		if !r.link.exceptional(dst, src, a) {
+			s.answers[cell] = a
+		}
 	}
 	return r.link.judge(dst, src, a)
+}
+
+const rtcfRedirected = 0x40000 // RTCF_REDIRECTED (include/uapi/linux/in_route.h)
+
+// exceptional says whether an answer is of this destination alone, because the
+// kernel was told of a better gateway for it or of its path MTU. Most of
+// these make cells of their own, but the dump leaves out those of IPv4 that
+// nobody has used yet (fnhe_dump_bucket in net/ipv4/route.c).
+func (l *Link) exceptional(dst, src netip.Addr, a *fibAnswer) bool {
+	switch {
+	case a.refusal != nil:
+		return false
+	case dst.Is6():
+		return a.flags&unix.RTM_F_CLONED != 0 // IPv4 sets it in every answer
+	case a.flags&rtcfRedirected != 0:
+		return true
+	case a.mtu == 0:
+		return false
+	}
+	table, err := l.get(dst, src, true)
+	return err != nil || table.MTU != a.mtu
 }
 
 // askSingly asks for dst alone. Which next hop the kernel takes is this
