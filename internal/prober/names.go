@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
@@ -156,6 +157,8 @@ func (p *prober) describe() {
 			if c.IsSubnet {
 				m.Address = c.Destination
 			}
+		} else if p.switchedOff(c) {
+			m.Resolution, m.ResolutionChanges = metrics.Resolved, 1
 		}
 		if n, named := p.names.changes[c.Name]; named {
 			m.ResolutionChanges = n
@@ -169,6 +172,13 @@ func (p *prober) describe() {
 		all = append(all, m)
 	}
 	p.names.described.Store(&all)
+}
+
+// switchedOff says whether a target has an address and is not probed for the
+// sole reason that it is in no group.
+func (p *prober) switchedOff(c *config.Target) bool {
+	_, err := netip.ParseAddr(c.Destination)
+	return len(c.Groups) == 0 && (err == nil || c.IsSubnet || len(p.names.addrs[c.Name]) > 0)
 }
 
 func (n *names) shown() []*metrics.Target {
