@@ -46,8 +46,9 @@ test: go root ## install what the tests need (sudo), then run everything that de
 demo: build ## build, then measure a small network of namespaces live (sudo; Ctrl-C removes it)
 	@./netprobe-xdp demo $(DEMOFLAGS)
 
-bench: go ## run the benchmarks beside the code
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: go ## compare with zmap, masscan and fping side by side (sudo; installs them; ten minutes on a quiet machine)
+	@scripts/setup.sh bench >&2
+	@$(GO) run ./internal/bench $(BENCHFLAGS)
 
 clean: ## remove what was built
 	rm -rf netprobe-xdp build

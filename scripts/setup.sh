@@ -3,7 +3,8 @@
 #
 # Installs the Debian packages that `make test`, `make lint` and `make bpf`
 # need and that are missing; says what and why. Building and running the
-# program, and the demo, need none of them.
+# program, and the demo, need none of them. "setup.sh bench" installs what
+# `make bench` compares with instead.
 set -euo pipefail
 
 # package: why
@@ -26,6 +27,15 @@ packages=(
 	"shellcheck: judges the scripts"
 )
 daemons=(prometheus victoria-metrics)
+if [ "${1:-}" = bench ]; then
+	packages=(
+		"fping: compared with"
+		"iputils-ping: compared with"
+		"masscan: compared with"
+		"zmap: compared with"
+	)
+	daemons=()
+fi
 
 policy=/usr/sbin/policy-rc.d
 kept=/usr/sbin/policy-rc.d.netprobe-xdp-kept
@@ -68,7 +78,7 @@ for line in "${packages[@]}"; do
 	fi
 done
 if [ ${#missing[@]} -eq 0 ]; then
-	echo "setup: everything the tests need is installed"
+	echo "setup: everything needed is installed"
 	exit 0
 fi
 if [ "$(id -u)" != 0 ]; then

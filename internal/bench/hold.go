@@ -75,6 +75,13 @@ func (o *opts) held(p phases, hold time.Duration) (claims, error) {
 	if err := r.moveResponder(responderCPU); err != nil {
 		return claims{}, err
 	}
+	// A CPU that sleeps takes as long to wake as the answer takes, and another
+	// time each time: the responder's is kept awake.
+	awake, err := startSelf(where{r.responder, "", responderCPU}, roleBurn, burnSpec{Yield: true})
+	if err != nil {
+		return claims{}, err
+	}
+	defer awake.kill()
 	each := int(holdPPS*o.duration.Seconds()) + 1
 	return r.ours(p, load{Proto: icmp, Targets: 1, PPS: holdPPS, Probes: each}, proberCPU)
 }
@@ -125,6 +132,11 @@ func (r *rig) moveResponder(cpu int) error {
 		}
 		if err := pin(pid, cpu); err != nil {
 			return err
+		}
+		// Nothing else on its CPU may keep it waiting.
+		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 50}
+		if err := unix.SchedSetAttr(pid, &attr, 0); err != nil {
+			return fmt.Errorf("put the responder before everything else: %w", err)
 		}
 		moved++
 	}

@@ -9,13 +9,16 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -43,7 +46,7 @@ func mainOr() error {
 		case roleBare:
 			return runBare(os.Args[3])
 		case roleBurn:
-			return runBurn()
+			return runBurn(os.Args[3])
 		}
 		return fmt.Errorf("no child is called %q", os.Args[2])
 	}
@@ -52,8 +55,25 @@ func mainOr() error {
 		return err
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("network namespaces and XDP need root: run sudo make bench")
+		return errors.New("network namespaces and XDP need root: run sudo make bench")
 	}
+	// All files of all runs are in one directory, and go with it.
+	dir, err := os.MkdirTemp("", "netprobe-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		return err
+	}
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		closeAll()
+		_ = os.RemoveAll(dir) // the children are gone, or about to go
+		os.Exit(130)
+	}()
 	return o.run(os.Stdout)
 }
 

@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"math"
 	"slices"
 )
 
@@ -41,7 +40,7 @@ type entry struct {
 	runs       []run
 }
 
-// figures sums up a column over the runs.
+// figure sums up a column over the runs.
 func (e *entry) figure(c column) spread {
 	v := make([]float64, len(e.runs))
 	for i, r := range e.runs {
@@ -154,6 +153,3 @@ func tables(settings []setting, entries []*entry) []*table {
 	}
 	return all
 }
-
-// known says whether a value was measured.
-func known(v float64) bool { return !math.IsNaN(v) }

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
@@ -61,14 +63,30 @@ func newRig(o rigOptions) (*rig, error) {
 	}
 	o.reflector.Prefixes = []string{targetPrefix}
 	r.reflector = lab.AttachReflector(r.far, o.reflector)
+	open.Store(r, true)
 	if err := l.Err(); err != nil {
-		_ = l.Close()
-		return nil, fmt.Errorf("build the veth pair: %w", err)
+		return nil, fmt.Errorf("build the veth pair: %w", errors.Join(err, r.close()))
 	}
 	return r, nil
 }
 
-func (r *rig) close() error { return r.lab.Close() }
+func (r *rig) close() error {
+	open.Delete(r)
+	return r.lab.Close()
+}
+
+// open are the rigs that are there, to be removed when the program is
+// interrupted.
+var open sync.Map
+
+func closeAll() {
+	open.Range(func(r, _ any) bool {
+		if err := r.(*rig).close(); err != nil {
+			progress("bench: %v", err)
+		}
+		return true
+	})
+}
 
 // trickle sends small datagrams to an address behind the near end that nobody
 // has, until stop is called: a capture that wakes only for packets goes on.

@@ -15,7 +15,7 @@ import (
 
 // stressPPS is the pace of each prober: few enough not to disturb the others,
 // which run at the same time on pairs of their own.
-const stressPPS = 100
+const stressPPS = 500
 
 // The conditions of the stress table.
 const (
@@ -103,8 +103,8 @@ func (o *opts) stressed(p phases, condition string) ([]claims, error) {
 		rigs = append(rigs, r)
 	}
 	if condition == busy {
-		for range runtime.NumCPU() {
-			c, err := startSelf(where{rigs[0].prober, "", anyCPU}, roleBurn, nil)
+		for range 2 * runtime.NumCPU() { // so that they have no peace among themselves either
+			c, err := startSelf(where{rigs[0].prober, "", anyCPU}, roleBurn, burnSpec{})
 			if err != nil {
 				return nil, err
 			}
@@ -155,9 +155,10 @@ func (r *rig) fping(l load) (claims, error) {
 	return f.finish(l)
 }
 
-// ping runs the kernel's own ping on a rig once.
+// ping runs the kernel's own ping on a rig once. It knows no round trip of a
+// payload too small for its time of sending.
 func (r *rig) ping(l load) (claims, error) {
-	c, err := start(where{r.prober, "", anyCPU}, "ping", "-n", "-s", "8", "-i", strconv.FormatFloat(l.gap().Seconds(), 'f', -1, 64),
+	c, err := start(where{r.prober, "", anyCPU}, "ping", "-n", "-s", "16", "-i", strconv.FormatFloat(l.gap().Seconds(), 'f', -1, 64),
 		"-c", strconv.Itoa(l.Probes), targetAddr(0).String())
 	if err != nil {
 		return claims{}, err
@@ -193,16 +194,4 @@ func pingTrip(line string) (float64, bool) {
 	}
 	ms, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " ms"), 64)
 	return ms * 1e6, err == nil
-}
-
-// runBurn is the child that keeps one CPU busy until it is killed.
-func runBurn() error {
-	runtime.LockOSThread()
-	x := uint64(os.Getpid())
-	for x != 0 { // a full-period generator never leaves its state for 0
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-	}
-	return fmt.Errorf("a xorshift generator reached 0")
 }
