@@ -83,7 +83,7 @@ func TestCheckFaults(t *testing.T) {
 
 // TestCheckWarns: a warning is no fault.
 func TestCheckWarns(t *testing.T) {
-	file := write(t, "netprobe.yaml", strings.Replace(valid, "dst_port: 443,", "dst_port: 443, explicit_groups: {register_to: [nobody]},", 1))
+	file := write(t, "netprobe.yaml", strings.Replace(valid, "dst_port: 443,", "dst_port: 443, explicit_groups: {exclude_from: [nobody]},", 1))
 	got := call(t, "check", file)
 	if got.code != 0 || !strings.HasPrefix(got.stderr, "warning: "+file+":12: ") || strings.Count(got.stderr, "\n") != 1 {
 		t.Errorf("got %+v", got)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/inventory"
 )
 
@@ -96,6 +97,23 @@ func TestInventories(t *testing.T) {
 		if got := strings.TrimPrefix(c.Fault("r", "a", path...).String(), dir+string(filepath.Separator)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
+	}
+}
+
+// Files that cannot be read are all named; with nothing else wrong the exit code
+// says so.
+func TestUnreadableInventories(t *testing.T) {
+	dir := filepath.Join("testdata", "inventory")
+	file := filepath.Join(dir, "unread.yaml")
+	_, err := Load(Options{File: file})
+	want := file + ":11: inventories.missing.file: cannot read " + filepath.Join(dir, "nowhere", "hosts.jsonl") + ": there is no such file; check the name\n" +
+		file + ":12: inventories.folder.file: cannot read " + dir + ": it is a directory; name a file in it"
+	if err == nil || err.Error() != want || exitcode.Of(err) != exitcode.NoInput {
+		t.Errorf("exit code %d\ngot  %v\nwant %s", exitcode.Of(err), err, want)
+	}
+	_, err = Load(Options{File: file, Env: []string{"NETPROBE_GLOBAL__INTERVAL=0"}})
+	if err == nil || !strings.HasPrefix(err.Error(), want+"\n") || exitcode.Of(err) != exitcode.Config {
+		t.Errorf("with another fault: exit code %d, %v", exitcode.Of(err), err)
 	}
 }
 

@@ -112,7 +112,7 @@ func TestCheckAsRunPlan(t *testing.T) {
 	}
 	t.Run("warnings", func(t *testing.T) {
 		config := file(t, "netprobe.yaml", global(usual)+groups+targets(
-			`web: {type: TCPsyn, destination: 192.0.2.2, dst_port: 80, nb_packets: 100, explicit_groups: {register_to: [nobody]}}`,
+			`web: {type: TCPsyn, destination: 192.0.2.2, dst_port: 80, nb_packets: 100, explicit_groups: {exclude_from: [nobody]}}`,
 			`self: {type: ICMPping, destination: 192.0.2.1}`))
 		check := place{host: a.Host}.run(t, "check", config, "--iface", a.Name)
 		if check.code != exitcode.OK {
