@@ -178,7 +178,6 @@ type ours struct {
 	phases  phases
 	profile string // of the next run; "": none
 	child   *child
-	dir     string
 }
 
 func (o *ours) name() string { return "netprobe-xdp" }
