@@ -61,6 +61,7 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 		s.result.LateAnswer()
 	case duplicate:
 		s.result.Duplicate()
+	case doubtful: // its round is over, and it was not the network that was late
 	case noProbe:
 		w.foreign.Add(1)
 	}

@@ -15,10 +15,15 @@ func (w *worker) expire(seen int64) {
 	for _, e := range w.expiries {
 		for sl := e.pop(seen); sl != nil; sl = e.pop(seen) {
 			word := sl.word.Load()
-			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), expired, 0)) {
+			to := uint64(expired)
+			why, ours := w.engine.suspects.during(sl.sent, sl.sent+e.timeout)
+			if ours {
+				to = doubted
+			}
+			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), to, 0)) {
 				s := sl.leg.Load().series
 				r := s.round(sl.round)
-				if why, ours := w.engine.suspects.during(sl.sent, sl.sent+e.timeout); ours {
+				if ours {
 					r.Unknown(why)
 				} else {
 					r.Lose(result.Timeout)

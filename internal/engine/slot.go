@@ -32,7 +32,8 @@ type slot struct {
 func (s *slot) queued() bool { return s.next != nil }
 
 // The states of a slot. Receivers move inFlight to answered or refused, and
-// expired to lateAnswered. The owner does everything else.
+// expired to lateAnswered, and doubted to settled. The owner does everything
+// else.
 const (
 	free         = iota // never used, or withdrawn
 	inFlight            // an answer is owed
@@ -41,6 +42,7 @@ const (
 	settled             // counted; another answer is a duplicate
 	expired             // counted as lost; an answer is late
 	lateAnswered        // counted as lost, and the late answer was seen
+	doubted             // counted as unknown; an answer may have come in time and been read late
 )
 
 const (
@@ -82,6 +84,7 @@ const (
 	claimed   verdict = iota // the slot has its answer
 	late                     // after it was given up
 	duplicate                // it had its answer
+	doubtful                 // after its probe was counted as unknown
 	noProbe                  // no such probe
 )
 
@@ -99,6 +102,10 @@ func (s *slot) claim(word, to uint64, rx int64) verdict {
 		case expired:
 			if s.word.CompareAndSwap(word, wordOf(gen, lateAnswered, rx)) {
 				return late
+			}
+		case doubted:
+			if s.word.CompareAndSwap(word, wordOf(gen, settled, rx)) {
+				return doubtful
 			}
 		default:
 			return duplicate

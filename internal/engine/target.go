@@ -92,8 +92,9 @@ func newTarget(p *plan.Target, interval time.Duration, percentiles []int) *targe
 		for l := range s.legs {
 			s.legs[l].series = s
 		}
-		// From the first probe of a round to the settling of its last.
-		life := p.Gap*time.Duration(t.total) + p.Timeout + grace
+		// From the first probe of a round to the settling of its last, which
+		// waits for a worker that gets no time.
+		life := p.Gap*time.Duration(t.total) + p.Timeout + grace + time.Duration(stalled)
 		s.rounds = make([]openRound, int(life/interval)+2)
 		for r := range s.rounds {
 			s.rounds[r].Round = result.NewRound(s.planned())

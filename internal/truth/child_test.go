@@ -4,12 +4,11 @@ package truth
 
 import (
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -211,21 +210,6 @@ func (f figures) String() string {
 	return fmt.Sprintf("%d sent, %d lost, %d not sent, %d unknown, %d late, %d duplicates", f.sent, f.lost, f.notSent, f.unknown, f.late, f.duplicates)
 }
 
-// scrape reads the page.
-func (c *child) scrape() page {
-	c.t.Helper()
-	resp, err := http.Get("http://" + c.running.Addr.String() + "/metrics")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return page(b)
-}
-
 func (p page) figures(t *testing.T, labels ...string) (f figures) {
 	t.Helper()
 	sum := func(names ...string) (n uint64) {
@@ -244,15 +228,68 @@ func (p page) figures(t *testing.T, labels ...string) (f figures) {
 	return f
 }
 
-// settled waits until the totals have not moved for d, and returns them. The
-// far side must be quiet, or the targets in step with pauses longer than d.
-func (c *child) settled(d time.Duration, moved func() uint64) {
-	c.t.Helper()
-	last, since := moved(), time.Now()
-	c.wait(func() bool {
-		if now := moved(); now != last {
-			last, since = now, time.Now()
+// value reads the largest of a metric's series that have all of these labels.
+func (p page) value(t *testing.T, metric string, labels ...string) (most float64) {
+	t.Helper()
+	for line := range strings.Lines(string(p)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if base, set, _ := strings.Cut(strings.TrimSuffix(name, "}"), "{"); ok && base == metric && hasAll(set, labels) {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, v)
 		}
-		return time.Since(since) > d
-	}, 60*time.Second, func() string { return "probes never pause" })
+	}
+	return most
+}
+
+func hasAll(set string, labels []string) bool {
+	for _, l := range labels {
+		if !strings.Contains(","+set+",", ","+l+",") {
+			return false
+		}
+	}
+	return true
+}
+
+// destinations reads how many probes of each target are accounted for: sent,
+// not sent, or unknown.
+func (p page) destinations(t *testing.T) map[string]uint64 {
+	t.Helper()
+	all := map[string]uint64{}
+	for line := range strings.Lines(string(p)) {
+		name, rest, _ := strings.Cut(line, "{")
+		switch name {
+		case "icmp_sent_total", "tcpsyn_sent_total", "udp_unreachable_sent_total", "netprobe_not_sent_total", "netprobe_unknown_total":
+			_, rest, _ = strings.Cut(rest, `destination="`)
+			destination, rest, _ := strings.Cut(rest, `"`)
+			_, value, _ := strings.Cut(rest, "} ")
+			all[destination] += number(t, strings.TrimSpace(value))
+		}
+	}
+	return all
+}
+
+// pause waits until every target has the same number of whole rounds of so many
+// probes, more than after, and returns the figures and that number. Every
+// planned probe is accounted for then, and nothing is under way.
+func (c *child) pause(packets, after uint64, limit time.Duration) (f figures, rounds uint64) {
+	c.t.Helper()
+	var text string
+	c.wait(func() bool {
+		p := c.page()
+		f, text = p.figures(c.t), ""
+		all := p.destinations(c.t)
+		rounds = all[c.names[c.setup.targets[0].name]] / packets
+		for _, tg := range c.setup.targets {
+			if n := all[c.names[tg.name]]; n != rounds*packets {
+				text += fmt.Sprintf(" %s %d", tg.name, n)
+			}
+		}
+		return rounds > after && text == ""
+	}, limit, func() string {
+		return fmt.Sprintf("%s; the targets are not at the same whole round, %d:%s", f, rounds, text)
+	})
+	return f, rounds
 }
