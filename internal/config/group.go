@@ -82,11 +82,12 @@ var groupKeys = []key[groupDraft]{
 
 // groups reads the section groups.
 func (d *decoder) groups(v value) {
+	before := len(d.faults)
 	entries, ok := v.entries("a map with at least one group", math.MaxInt)
 	if !ok {
 		return
 	}
-	if len(entries) == 0 {
+	if len(entries) == 0 && len(d.faults) == before { // else it has entries, with names that are none
 		v.wrong("a map with at least one group, such as default: {}")
 	}
 	for _, e := range entries {

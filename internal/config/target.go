@@ -112,11 +112,12 @@ func (t *targetDraft) groupNames(v value) []value {
 // known.
 func (d *decoder) targets(v value) {
 	const allowed = "a map with at least one target; remove the key when there is none"
+	before := len(d.faults)
 	entries, ok := v.entries(allowed, math.MaxInt)
 	if !ok {
 		return
 	}
-	if len(entries) == 0 {
+	if len(entries) == 0 && len(d.faults) == before { // else it has entries, with names that are none
 		v.wrong(allowed)
 	}
 	d.drafts = make([]targetDraft, 0, len(entries))
