@@ -39,7 +39,7 @@ func TestTwoInterfaces(t *testing.T) {
 	t.Parallel()
 	const packets = 200
 	prober, ends, addrs := star(t)
-	s := setup{on: prober, ifaces: []string{ends[0].Name, ends[1].Name}, interval: 5 * time.Second, gap: 10 * time.Millisecond,
+	s := setup{on: prober, hosts: []*lab.Host{ends[0].Peer.Host, ends[1].Peer.Host}, ifaces: []string{ends[0].Name, ends[1].Name}, interval: 5 * time.Second, gap: 10 * time.Millisecond,
 		groups: []group{{name: "g", a: 20000, z: 20255}}}
 	s.targets = append(everyType("a-", packets, 0, addrs[0]), everyType("b-", packets, 0, addrs[1])...)
 	r := start(t, s)
@@ -51,7 +51,7 @@ func TestTwoInterfaces(t *testing.T) {
 		p := r.page()
 		for i, e := range ends[:2] {
 			steered, _ := p.sum(t, "netprobe_steered_total", `interface="`+e.Name+`"`)
-			if want := uint64(len(s.targets) / 2 * packets); steered != want {
+			if want := uint64(len(s.targets) / 2 * packets); steered+r.unable() < want || steered > want {
 				t.Errorf("interface %s: %d answers, want %d", e.Name, steered, want)
 			}
 			if seen, want := arrived(t, e.Peer.Host), uint64(len(s.targets)/2*packets); seen != want {

@@ -21,7 +21,7 @@ func TestLossIsWhatTheHostDropped(t *testing.T) {
 	p.farEnd.SetNeighbour(near4, p.nearEnd.MAC)
 	p.farEnd.SetNeighbour(near6, p.nearEnd.MAC)
 
-	s := setup{on: p.prober, ifaces: []string{p.nearEnd.Name}, interval: 8 * time.Second, gap: 5 * time.Millisecond,
+	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 8 * time.Second, gap: 5 * time.Millisecond,
 		groups: []group{{name: "few", a: 20000, z: 20007}, {name: "many", a: 21000, z: 21499}}}
 	type kind struct {
 		family  string
@@ -59,11 +59,12 @@ func TestLossIsWhatTheHostDropped(t *testing.T) {
 	}
 	r := start(t, s)
 	r.quiet(1, func() {
+		silent := r.unable()
 		for _, k := range kinds {
 			got, did := r.of(k.targets...), counts(t, k.filter)
 			dropped := did.SYN + did.UDP + did.EchoRequest
 			t.Logf("%s over %s: %s; the host dropped %d probes and %d resets", k.proto, k.family, show(got), dropped, did.RST)
-			if got.Lost != dropped || dropped == 0 || unknown(got) != 0 {
+			if got.Lost < dropped || got.Lost > dropped+silent || dropped == 0 || unknown(got) != 0 {
 				t.Errorf("%s over %s: %d lost, but the host dropped %d probes", k.proto, k.family, got.Lost, dropped)
 			}
 			if k.proto == lab.TCP && (got.Sent < 5000 || did.RST == 0) {
@@ -86,7 +87,7 @@ func TestWindowEndIsNoLoss(t *testing.T) {
 	p := newPair(t, 1)
 	must(t, p.host, "nft", "add table inet resets; add chain inet resets in { type filter hook input priority 0; }; add rule inet resets in tcp flags & (rst|ack) == rst counter drop")
 	listen(t, p.host, lab.Discard, 80, far4, far6)
-	s := setup{on: p.prober, ifaces: []string{p.nearEnd.Name}, interval: 7 * time.Second, gap: time.Millisecond,
+	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 7 * time.Second, gap: time.Millisecond,
 		groups: []group{{name: "one", a: 20000, z: 20000}}}
 	for family, addr := range far {
 		size := 1480

@@ -52,6 +52,7 @@ type group struct {
 // nobody sends anything, so that both sides can be counted and compared.
 type setup struct {
 	on       *lab.Host
+	hosts    []*lab.Host // that are probed
 	ifaces   []string
 	interval time.Duration // whole seconds
 	gap      time.Duration
@@ -78,6 +79,7 @@ type run struct {
 	interval time.Duration
 	phase    time.Duration // when in each interval the rounds begin
 	log      lockedBuffer
+	excused  uint64 // probes lost that whole may yet find excused by unable
 }
 
 // start runs the prober until the test ends.
@@ -317,10 +319,31 @@ func total(all []uint64) (n uint64) {
 	return n
 }
 
+// unable is how many replies the kernels of the probed hosts wanted to send and
+// could not. All namespaces of a machine share one small buffer per CPU for
+// the ICMP that they send; when elsewhere on this machine replies wait in it for a
+// neighbour that does not answer, a host that is probed here falls silent
+// (net/ipv6/icmp.c, the socket of icmpv6_xmit_lock). Those probes are lost
+// indeed. Nearly always it is 0.
+func (r *run) unable() (n uint64) {
+	r.t.Helper()
+	for _, h := range r.setup.hosts {
+		n += kernelCounter(r.t, h, "Icmp6OutErrors") + kernelCounter(r.t, h, "Icmp:OutErrors")
+	}
+	if n > 0 {
+		r.t.Logf("the kernels of the probed hosts could not send %d replies", n)
+	}
+	return n
+}
+
 // whole checks that a target's probes were all sent and all answered, once.
 func (r *run) whole(name string, probes uint64) {
 	r.t.Helper()
-	if s := r.of(name); s.Sent != probes || s.Lost != 0 || notSent(s) != 0 || unknown(s) != 0 || s.Duplicates != 0 || s.Late != 0 {
+	s := r.of(name)
+	if r.excused += s.Lost; r.excused > 0 && r.excused <= r.unable() {
+		s.Lost = 0
+	}
+	if s.Sent != probes || s.Lost != 0 || notSent(s) != 0 || unknown(s) != 0 || s.Duplicates != 0 || s.Late != 0 {
 		r.t.Errorf("%s: %s; want %d sent and answered, and nothing else", name, show(s), probes)
 	}
 }

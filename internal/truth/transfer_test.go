@@ -153,7 +153,7 @@ func TestOrdinaryTransferIsLeftAlone(t *testing.T) {
 		p.farEnd.AddAddr(more["ipv4"] + "/24")
 		p.farEnd.AddAddr(more["ipv6"] + "/64")
 	}
-	s := setup{on: p.prober, ifaces: []string{p.nearEnd.Name}, interval: 12 * time.Second, gap: 2 * time.Millisecond,
+	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 12 * time.Second, gap: 2 * time.Millisecond,
 		groups: []group{{name: "g", a: 20000, z: 21023}}}
 	var transfers []*transfer
 	probed := count(p.host, lab.Input, lab.Match{Proto: lab.TCP, Port: 80})

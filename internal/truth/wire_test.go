@@ -32,7 +32,7 @@ func TestPacketsOnTheWire(t *testing.T) {
 	const packets = 12
 	p := newPair(t, 1)
 	groups := []group{{name: "marked", a: 20000, z: 20003, dscp: 46}, {name: "plain", a: 21000, z: 21002}}
-	s := setup{on: p.prober, ifaces: []string{p.nearEnd.Name}, interval: 6 * time.Second, gap: 50 * time.Millisecond, groups: groups}
+	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 6 * time.Second, gap: 50 * time.Millisecond, groups: groups}
 	byAddr := map[string]target{}
 	for _, family := range []string{"ipv4", "ipv6"} {
 		for _, kind := range []string{"TCPsyn", "ICMPping", "UDPunreachable"} {
@@ -220,7 +220,7 @@ func TestEverySynAckIsReset(t *testing.T) {
 	const probes = 2000
 	p := newPair(t, 2)
 	listen(t, p.host, lab.Discard, 80, far4, far6)
-	s := setup{on: p.prober, ifaces: []string{p.nearEnd.Name}, interval: 8 * time.Second, gap: 2 * time.Millisecond,
+	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 8 * time.Second, gap: 2 * time.Millisecond,
 		groups: []group{{name: "g", a: 20000, z: 20511}}}
 	for family, addr := range far {
 		s.targets = append(s.targets, target{name: "open-" + family, kind: "TCPsyn", addr: addr, port: 80, packets: probes})
