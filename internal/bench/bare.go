@@ -22,13 +22,13 @@ import (
 const (
 	bareFrame = 2048 // bytes
 	bareRing  = 2048 // frames; a power of two
-	// offEchoID is where the identifier and the sequence number of an ICMPv4
-	// echo stand in a frame, offSeq where a TCP sequence number does.
+	// Where things stand in a frame of IPv4 without options. The number is an
+	// echo's identifier and sequence number, or a TCP sequence number.
 	offEtherType = 12
 	etherIPv4    = 0x0800
-	offEchoID    = 14 + 20 + 4
-	offPayload   = 14 + 20 + 8
-	offSeq       = 14 + 20 + 4
+	offNumber    = 14 + 20 + 4
+	offEchoSum   = 14 + 20 + 2
+	offTCPSum    = 14 + 20 + 16
 	offAck       = 14 + 20 + 8
 	offSource    = 14 + 12
 )
@@ -136,17 +136,24 @@ func (b *bareLoop) probeFrame(target int) uint64 { return uint64((bareRing + tar
 func (b *bareLoop) next() xdp.Desc {
 	i := b.sent % len(b.flows)
 	d := xdp.Desc{Addr: b.probeFrame(i), Len: uint32(packet.FrameLen(&b.flows[i], &packet.Shape{}))}
-	frame := b.sock.GetFrame(d)
-	// Probes differ in 32 bits: their number.
-	if n := uint32(b.sent); b.spec.Load.Proto == icmp {
-		// With their complement in the payload the checksum stays right.
-		binary.BigEndian.PutUint32(frame[offEchoID:], n)
-		binary.BigEndian.PutUint32(frame[offPayload:], ^n)
-	} else {
-		binary.BigEndian.PutUint32(frame[offSeq:], n)
-	}
+	number(b.sock.GetFrame(d), b.spec.Load.Proto, uint32(b.sent))
 	b.sent++
 	return d
+}
+
+// number gives a probe its number: identifier and sequence number of an echo,
+// sequence number of a SYN. The checksum follows (RFC 1624).
+func number(frame []byte, proto string, n uint32) {
+	sumAt := offEchoSum
+	if proto == tcp {
+		sumAt = offTCPSum
+	}
+	old := ^binary.BigEndian.Uint32(frame[offNumber:])
+	sum := uint32(^binary.BigEndian.Uint16(frame[sumAt:])) + old>>16 + old&0xffff + n>>16 + n&0xffff
+	sum = sum>>16 + sum&0xffff
+	sum = sum>>16 + sum&0xffff
+	binary.BigEndian.PutUint32(frame[offNumber:], n)
+	binary.BigEndian.PutUint16(frame[sumAt:], ^uint16(sum))
 }
 
 // flat sends as fast as it goes.
@@ -235,7 +242,7 @@ func (b *bareLoop) reset(frame []byte) {
 
 // trip notes how long the probe took whose number the answer brings back.
 func (b *bareLoop) trip(d xdp.Desc, frame []byte) {
-	n := binary.BigEndian.Uint32(frame[offEchoID:])
+	n := binary.BigEndian.Uint32(frame[offNumber:])
 	if b.spec.Load.Proto == tcp {
 		n = binary.BigEndian.Uint32(frame[offAck:]) - 1
 	}
