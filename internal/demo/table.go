@@ -46,12 +46,12 @@ func (t *Table) Lines() []string {
 
 	series := slices.Clone(t.store.Series())
 	slices.SortFunc(series, func(a, b *result.Series) int {
-		return cmp.Or(cmp.Compare(a.Labels.Destination, b.Labels.Destination),
-			cmp.Compare(a.Labels.Family, b.Labels.Family), cmp.Compare(a.Labels.Group, b.Labels.Group))
+		return cmp.Or(cmp.Compare(a.Labels().Destination, b.Labels().Destination),
+			cmp.Compare(a.Labels().Family, b.Labels().Family), cmp.Compare(a.Labels().Group, b.Labels().Group))
 	})
 	for _, s := range series {
 		s.Snapshot(&t.snapshot)
-		rows = append(rows, t.row(s.Labels, s.Percentiles, &t.snapshot))
+		rows = append(rows, t.row(s.Labels(), s.Percentiles(), &t.snapshot))
 	}
 	return align(rows)
 }

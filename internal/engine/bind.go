@@ -4,9 +4,7 @@ package engine
 
 import (
 	"errors"
-	"hash/fnv"
 	"net/netip"
-	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
@@ -17,20 +15,30 @@ import (
 // Binding gives every leg of a target a flow and a next hop, or the reason why
 // it cannot be sent. Only the control side does it, under Engine.mu.
 
+// address returns where a target's address a leads now: the plan's, until Move.
+func (e *Engine) address(target uint32, a int) netip.Addr {
+	if to, moved := e.moved[target]; moved {
+		return to
+	}
+	return e.targets.at(target).plan.Addrs[a]
+}
+
 // bind binds all legs of a target anew; a leg whose source address did not
 // change keeps its flow, and so its probes under way. Legs that get another flow
 // use it from the next publish on.
-func (e *Engine) bind(t *target) {
-	for _, s := range t.series {
-		for a, dst := range t.bound {
-			asked := map[netip.Addr]*answer{} // source ports do not matter to a route
-			for i, src := range s.group.Sources {
-				r, ok := asked[src.Addr]
-				if !ok {
+func (e *Engine) bind(target uint32) {
+	t := e.targets.at(target)
+	for g := range t.plan.Groups {
+		group := &t.plan.Groups[g]
+		s := e.series.at(t.series + uint32(g))
+		for a := range t.plan.Addrs {
+			dst := e.address(target, a)
+			var r *answer
+			for i, src := range group.Sources {
+				if r == nil || r.src != src.Addr { // source ports do not matter to a route
 					r = e.ask(dst, src.Addr)
-					asked[src.Addr] = r
 				}
-				e.bindLeg(s, &s.legs[a*len(s.group.Sources)+i], i, src, dst, r)
+				e.bindLeg(t, group, s, s.legs+uint32(a*len(group.Sources)+i), i, dst, r)
 			}
 		}
 	}
@@ -38,13 +46,14 @@ func (e *Engine) bind(t *target) {
 
 // answer is what the kernel says of a route.
 type answer struct {
+	src   netip.Addr
 	route netdev.Route
 	err   error
 	told  bool // the log knows
 }
 
 func (e *Engine) ask(dst, src netip.Addr) *answer {
-	a := new(answer)
+	a := &answer{src: src}
 	if e.ForeignSource {
 		a.route, a.err = e.Link.RouteForeign(dst, src)
 	} else {
@@ -53,69 +62,81 @@ func (e *Engine) ask(dst, src netip.Addr) *answer {
 	return a
 }
 
-func (e *Engine) bindLeg(s *series, l *leg, i int, src plan.Source, dst netip.Addr, r *answer) {
+func (e *Engine) bindLeg(t *target, group *plan.Group, s *series, leg uint32, i int, dst netip.Addr, r *answer) {
 	if r.err != nil {
-		e.unbind(s, l, dst, e.reasonOf(r.err), r)
+		e.unbind(t, group, leg, dst, e.reasonOf(r.err), r)
 		return
 	}
 	route := r.route
-	key := packet.Flow{Proto: s.typ.Proto, Local: route.Local, Remote: dst, LocalPort: src.Port, RemotePort: s.target.plan.DstPort}
-	if size := packet.FrameLen(&key, &s.shape); size > min(route.MTU+ethernetHeader, e.MaxFrame) {
-		e.unbind(s, l, dst, result.TooLarge, r)
+	key := packet.Flow{Proto: s.class.typ.Proto, Local: route.Local, Remote: dst, LocalPort: group.Sources[i].Port, RemotePort: t.plan.DstPort}
+	if size := packet.FrameLen(&key, &s.class.shape); size > min(route.MTU+ethernetHeader, e.MaxFrame) {
+		e.unbind(t, group, leg, dst, result.TooLarge, r)
 		return
 	}
-	f := l.next
-	if f == nil {
-		f = l.flow.Load()
+	n, staged := e.staged[leg]
+	if !staged {
+		n, _ = e.legs.at(leg).way()
 	}
-	if f == nil || f.Local != key.Local || f.Remote != key.Remote {
-		if s.typ.Proto == packet.ICMP {
-			key.LocalPort, key.RemotePort = e.identifier(key, s), 0
+	if n == 0 || !e.leads(n, key.Local, key.Remote) {
+		if key.Proto == packet.ICMP {
+			key.LocalPort, key.RemotePort = e.identifier(key, t, group), 0
 		}
-		if f = e.acquire(key, s, i); f == nil {
-			e.unbind(s, l, dst, result.TupleBusy, r)
+		if staged {
+			e.release(n)
+			delete(e.staged, leg)
+		}
+		if n = e.acquire(key, t, group, i); n == 0 {
+			e.unbind(t, group, leg, dst, result.TupleBusy, r)
 			return
 		}
-		e.release(l.next)
-		l.next = f
-		e.staged = append(e.staged, l)
-		e.Log.Debug("target bound", "target", s.target.plan.Name, "group", s.group.Name, "address", dst, "source", key.Local, "next_hop", route.NextHop)
+		e.staged[leg] = n
 	}
-	e.aim(f, route.NextHop)
+	e.aim(e.flows.at(n), route.NextHop)
+}
+
+// leads says whether a flow is between these addresses.
+func (e *Engine) leads(n uint32, local, remote netip.Addr) bool {
+	f := e.flows.at(n)
+	return f.remote == remote.As16() && (*e.locals.Load())[f.local] == local
 }
 
 // commit lets the legs use the flows that were bound to them.
 func (e *Engine) commit() {
-	for _, l := range e.staged {
-		if l.next != nil {
-			e.release(l.flow.Swap(l.next))
-			l.next = nil
-		}
+	for leg, n := range e.staged {
+		l := e.legs.at(leg)
+		old, _ := l.way()
+		l.flow.Store(n)
+		e.release(old)
 	}
-	e.staged = nil
+	clear(e.staged)
 }
 
 // drop takes a leg's flows away.
-func (e *Engine) drop(l *leg) {
-	e.release(l.next)
-	l.next = nil
-	e.release(l.flow.Swap(nil))
+func (e *Engine) drop(leg uint32, why result.Reason) {
+	if n, staged := e.staged[leg]; staged {
+		e.release(n)
+		delete(e.staged, leg)
+	}
+	l := e.legs.at(leg)
+	n, _ := l.way()
+	l.flow.Store(unsendable | uint32(why))
+	e.release(n)
 }
 
 const ethernetHeader = 14
 
 // unbind says once why a leg cannot be sent, and not again for every source
 // port of the same address.
-func (e *Engine) unbind(s *series, l *leg, dst netip.Addr, why result.Reason, r *answer) {
-	if l.flow.Load() != nil || result.Reason(l.why.Load()) != why || !l.told {
+func (e *Engine) unbind(t *target, group *plan.Group, leg uint32, dst netip.Addr, why result.Reason, r *answer) {
+	l := e.legs.at(leg)
+	if flow, before := l.way(); flow != 0 || before != why || !l.told {
 		l.told = true
 		if !r.told {
 			r.told = true
-			e.Log.Warn("target cannot be sent to", "target", s.target.plan.Name, "group", s.group.Name, "address", dst, "reason", why, "error", r.err)
+			e.Log.Warn("target cannot be sent to", "target", t.plan.Name, "group", group.Name, "address", dst, "reason", why, "error", r.err)
 		}
 	}
-	l.why.Store(uint32(why))
-	e.drop(l)
+	e.drop(leg, why)
 }
 
 func (e *Engine) reasonOf(err error) result.Reason {
@@ -127,61 +148,6 @@ func (e *Engine) reasonOf(err error) result.Reason {
 		return result.OtherInterface
 	}
 	return result.NoRoute
-}
-
-// acquire returns the flow with this identity for one more user, or nil when
-// another worker owns it.
-func (e *Engine) acquire(key packet.Flow, s *series, src int) *flow {
-	f := e.flows[key]
-	if f == nil {
-		f = &flow{Flow: key, hash: e.Secret.Hash(&key), owner: s.target.owner, dscp: s.group.DSCP}
-		for old := range e.retired {
-			if old.Flow == key && old.owner == f.owner {
-				f = old
-				delete(e.retired, old)
-				break
-			}
-		}
-		e.flows[key] = f
-	}
-	if f.owner != s.target.owner {
-		return nil
-	}
-	f.users++
-	f.needs += s.slotsNeeded(src, e.Interval)
-	return f
-}
-
-// release gives a flow up. Late answers find it for a while.
-func (e *Engine) release(f *flow) {
-	if f == nil {
-		return
-	}
-	if f.users--; f.users > 0 {
-		return
-	}
-	delete(e.flows, f.Flow)
-	e.retired[f] = time.Now().Add(time.Minute)
-}
-
-// prune forgets the retired flows that no answer can belong to any more.
-func (e *Engine) prune() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	pruned := false
-	for f, until := range e.retired {
-		if time.Now().After(until) {
-			f.hop.Load().Release()
-			delete(e.retired, f)
-			pruned = true
-		}
-	}
-	if !pruned {
-		return
-	}
-	if err := e.publish(); err != nil {
-		e.Log.Error("cannot update the XDP program", "error", err)
-	}
 }
 
 // aim lets a flow's probes leave by this next hop.
@@ -196,27 +162,14 @@ func (e *Engine) aim(f *flow, nextHop netip.Addr) {
 	}
 }
 
-// identifier chooses an echo identifier for a flow: the same at every start
-// where possible, because identifiers are paths to devices that hash them, and
-// its own, because the flow is found by it.
-func (e *Engine) identifier(key packet.Flow, s *series) uint16 {
-	h := fnv.New32a()
-	h.Write([]byte(s.target.plan.Name + "\x00" + s.group.Name))
-	key.RemotePort = 0
-	for id := uint16(h.Sum32()) | 1; ; id++ {
-		key.LocalPort = id
-		if _, taken := e.flows[key]; !taken {
-			return id
-		}
-	}
-}
-
 // rebind asks for all routes again after something changed.
 func (e *Engine) rebind() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, t := range e.targets {
-		e.bind(t)
+	for n := uint32(1); n < e.targets.used; n++ {
+		if t := e.targets.at(n); t.plan != nil && !t.gone() {
+			e.bind(n)
+		}
 	}
 	if err := e.publish(); err != nil {
 		e.Log.Error("cannot update the XDP program", "error", err)

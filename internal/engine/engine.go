@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,41 +52,60 @@ type Engine struct {
 
 	verifier *packet.Verifier
 	index    atomic.Pointer[index]
+	locals   atomic.Pointer[[]netip.Addr] // our addresses, as flows number them
+
+	targets   arena[target]
+	series    arena[series]
+	legs      arena[leg]
+	histories arena[history]
+	flows     arena[flow]
+	slots     arena[slot]
 
 	suspects    suspects
 	clockFaults atomic.Uint64
 
-	mu      sync.Mutex // guards what follows
-	targets map[string]*target
-	flows   map[packet.Flow]*flow
-	retired map[*flow]time.Time // still found by late answers until then
-	staged  []*leg              // that get another flow with the next publish
-	seed    maphash.Seed
+	mu       sync.Mutex // guards what follows
+	names    map[string]uint32
+	numbers  map[netip.Addr]uint32 // of locals
+	moved    map[uint32]netip.Addr // targets that lead elsewhere than planned
+	classes  map[classKey]*class
+	timeouts []int64              // ns; one expiry queue each
+	ends     []uint32             // slots, by worker and timeout
+	longest  time.Duration        // timeout
+	fresh    map[uint32]int       // flows without slots, and how many they need
+	staged   map[uint32]uint32    // legs that get another flow with the next publish
+	retired  map[uint32]time.Time // flows without users, still found by late answers until then
+	dead     map[uint32]int64     // flows that nobody finds any more, since, ns
+	leaving  map[uint32]leaving   // targets that were removed
+	seed     maphash.Seed
 }
 
 // New returns an engine that sends nothing until Run.
 func New(o Options) (*Engine, error) {
 	e := &Engine{
 		Options: o, interval: int64(o.Interval), tick: int64(o.Tick),
-		targets: map[string]*target{}, flows: map[packet.Flow]*flow{}, retired: map[*flow]time.Time{},
+		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, fresh: map[uint32]int{},
+		staged: map[uint32]uint32{}, retired: map[uint32]time.Time{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
 		verifier: packet.NewVerifier(o.Secret),
 		seed:     maphash.MakeSeed(),
 	}
+	e.index.Store(newIndex(0))
+	e.locals.Store(new([]netip.Addr))
 	var err error
 	if e.clock, err = newClock(); err != nil {
 		return nil, err
 	}
-	count := min(len(o.Sockets), runtime.NumCPU())
+	count := min(len(o.Sockets), runtime.NumCPU(), 256)
 	for i := range count {
-		w := &worker{engine: e, resets: make([]reset, 0, maxResets), kicks: make([]kicked, 0, maxPerKick), perKick: 1}
+		w := &worker{
+			engine: e, number: uint8(i), inboxes: make([]inbox, count),
+			resets: make([]reset, 0, maxResets), kicks: make([]kicked, 0, maxPerKick), perKick: 1,
+		}
 		for q := i; q < len(o.Sockets); q += count {
 			w.sockets = append(w.sockets, o.Sockets[q])
 		}
 		w.waiter = xsk.NewWaiter(w.sockets)
 		e.workers = append(e.workers, w)
-	}
-	for i, w := range e.workers {
-		w.number, w.inboxes = i, make([]inbox, len(e.workers))
 	}
 	return e, e.publish()
 }
@@ -116,28 +136,92 @@ func (e *Engine) Run(ctx context.Context) {
 func (e *Engine) Add(plans ...*plan.Target) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var fresh []*target
+	given := make([][]uint32, len(e.workers))
+	var shown []*result.Series
 	for _, p := range plans {
-		t := newTarget(p, e.Interval, e.Percentiles)
-		t.owner = e.workerFor(p)
-		e.bind(t)
-		e.targets[p.Name] = t
-		fresh = append(fresh, t)
+		n := e.enter(p)
+		e.bind(n)
+		t := e.targets.at(n)
+		given[t.owner()] = append(given[t.owner()], n)
+		for g := range p.Groups {
+			shown = append(shown, &e.series.at(t.series+uint32(g)).result)
+		}
 	}
 	if err := e.publish(); err != nil {
 		return err
 	}
-	var shown []*result.Series
-	for _, t := range fresh {
-		for _, s := range t.series {
-			shown = append(shown, s.result)
-		}
-	}
 	e.Store.Add(shown...)
-	for _, t := range fresh {
-		t.owner.give(t)
+	for i, w := range e.workers {
+		w.give(given[i], slices.Clone(e.timeouts), e.endsOf(i))
 	}
 	return nil
+}
+
+// enter makes a target with its series and legs.
+func (e *Engine) enter(p *plan.Target) uint32 {
+	n := e.targets.take(1)
+	t := e.targets.at(n)
+	t.plan = p
+	t.state.Store(uint32(e.workerFor(p)))
+	if p.Probes() == 0 {
+		t.state.Or(targetLeft) // it is never in a schedule
+	}
+	t.series = e.series.take(uint32(len(p.Groups)))
+	for g := range p.Groups {
+		group := &p.Groups[g]
+		s := e.series.at(t.series + uint32(g))
+		s.class, s.target = e.classOf(p, group), n
+		s.result.Init(&s.class.kind, &p.Name)
+		count := len(p.Addrs) * len(group.Sources)
+		s.legs = e.legs.take(uint32(count))
+		for i := range count {
+			l := e.legs.at(s.legs + uint32(i))
+			l.series = t.series + uint32(g)
+			l.flow.Store(unsendable | uint32(result.NoRoute))
+			if group.NbPackets > len(group.Sources) {
+				l.long = e.histories.take(1)
+			}
+		}
+	}
+	if e.names != nil {
+		e.names[p.Name] = n
+	}
+	return n
+}
+
+// classOf returns what a series shares with others.
+func (e *Engine) classOf(p *plan.Target, g *plan.Group) *class {
+	key := classKey{
+		typ: p.Type, timeout: p.Timeout, packets: g.NbPackets, family: p.Family, state: p.State, group: g.Name,
+		shape: packet.Shape{DSCP: g.DSCP, DontFragment: p.DontFragment, PayloadLen: uint16(g.PayloadLen)},
+	}
+	c := e.classes[key]
+	if c != nil {
+		return c
+	}
+	c = &class{
+		classKey: key, spare: make([][]*openRound, len(e.workers)),
+		kind: result.Kind{Metric: p.Type.Metric, Family: p.Family, State: p.State, Group: g.Name, Percentiles: e.Percentiles},
+	}
+	if c.expiry = slices.Index(e.timeouts, int64(p.Timeout)); c.expiry < 0 {
+		c.expiry = len(e.timeouts)
+		e.timeouts = append(e.timeouts, int64(p.Timeout))
+		for range e.workers {
+			e.ends = append(e.ends, e.slots.take(1))
+		}
+		e.longest = max(e.longest, p.Timeout)
+	}
+	e.classes[key] = c
+	return c
+}
+
+// endsOf returns the slots that are the ends of a worker's expiry queues.
+func (e *Engine) endsOf(worker int) []uint32 {
+	var ends []uint32
+	for i := worker; i < len(e.ends); i += len(e.workers) {
+		ends = append(ends, e.ends[i])
+	}
+	return ends
 }
 
 // Remove stops probing targets; their series disappear.
@@ -146,18 +230,17 @@ func (e *Engine) Remove(names ...string) error {
 	defer e.mu.Unlock()
 	var gone []*result.Series
 	for _, name := range names {
-		t, ok := e.targets[name]
+		n, ok := e.named()[name]
 		if !ok {
 			continue
 		}
-		t.gone.Store(true)
-		delete(e.targets, name)
-		for _, s := range t.series {
-			gone = append(gone, s.result)
-			for i := range s.legs {
-				e.drop(&s.legs[i])
-			}
+		delete(e.names, name)
+		t := e.targets.at(n)
+		t.state.Or(targetGone)
+		for g := range t.plan.Groups {
+			gone = append(gone, &e.series.at(t.series+uint32(g)).result)
 		}
+		e.leave(n, t)
 	}
 	e.Store.Remove(gone...)
 	return e.publish()
@@ -168,52 +251,104 @@ func (e *Engine) Remove(names ...string) error {
 func (e *Engine) Move(name string, to netip.Addr) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	t, ok := e.targets[name]
-	if !ok || len(t.plan.Addrs) != 1 {
+	n, ok := e.named()[name]
+	if !ok || len(e.targets.at(n).plan.Addrs) != 1 {
 		return nil
 	}
-	t.bound = []netip.Addr{to}
-	e.bind(t)
+	e.moved[n] = to
+	e.bind(n)
 	return e.publish()
+}
+
+// named returns the targets by name. Only who asks for one pays for the map.
+func (e *Engine) named() map[string]uint32 {
+	if e.names == nil {
+		e.names = map[string]uint32{}
+		for n := uint32(1); n < e.targets.used; n++ {
+			if t := e.targets.at(n); t.plan != nil && !t.gone() {
+				e.names[t.plan.Name] = n
+			}
+		}
+	}
+	return e.names
 }
 
 // workerFor keeps targets with the same address on one worker, because flows
 // that they share have one owner.
-func (e *Engine) workerFor(p *plan.Target) *worker {
+func (e *Engine) workerFor(p *plan.Target) uint8 {
 	if len(p.Addrs) == 0 {
-		return e.workers[0]
+		return 0
 	}
-	return e.workers[maphash.Comparable(e.seed, p.Addrs[0])%uint64(len(e.workers))]
+	return uint8(maphash.Comparable(e.seed, p.Addrs[0]) % uint64(len(e.workers)))
+}
+
+// localNumber returns the number of one of our addresses.
+func (e *Engine) localNumber(a netip.Addr) uint32 {
+	n, ok := e.numbers[a]
+	if !ok {
+		all := *e.locals.Load()
+		n = uint32(len(all))
+		e.numbers[a] = n
+		grown := append(all[:n:n], a)
+		e.locals.Store(&grown)
+	}
+	return n
 }
 
 // publish lets the kernel and all workers know the flows of now, and then the
 // legs use them: an answer on a flow that was not published would be lost.
 func (e *Engine) publish() error {
-	all := make(map[packet.Flow]*flow, len(e.flows)+len(e.retired))
-	for f := range e.retired {
-		all[f.Flow] = f
+	for n, needs := range e.fresh {
+		f := e.flows.at(n)
+		f.bits = slotBits(f.proto, needs)
+		f.slots.Store(e.slots.take(1 << f.bits))
 	}
-	for k, f := range e.flows {
-		if f.slots == nil {
-			f.slots = make([]slot, slotsFor(f.Proto, f.needs))
-		}
-		all[k] = f
-	}
-	filter := filterOf(all)
+	clear(e.fresh)
+	filter := e.filter()
 	if err := e.Program.SetFilter(filter); err != nil {
 		return err
 	}
 	e.verifier.SetFilter(filter)
-	e.index.Store(newIndex(all))
 	e.commit()
 	return nil
 }
+
+// filter is what the XDP program and the parser have to let through.
+func (e *Engine) filter() *packet.Filter {
+	ft := new(packet.Filter)
+	used := make([]bool, len(*e.locals.Load()))
+	ix := e.index.Load()
+	for i := range ix.entries {
+		n := ix.entries[i].Load()
+		if n == 0 {
+			continue
+		}
+		f := e.flows.at(n)
+		used[f.local] = true
+		switch f.proto {
+		case packet.TCP:
+			ft.LocalTCP.Add(f.localPort)
+			ft.RemoteTCP.Add(f.remotePort)
+		case packet.UDP:
+			ft.LocalUDP.Add(f.localPort)
+		}
+	}
+	for i, a := range *e.locals.Load() {
+		if used[i] {
+			ft.AddLocal(a)
+		}
+	}
+	return ft
+}
+
+// settling is how long new targets wait for their next hops to be known.
+const settling = 300 * time.Millisecond
 
 // firstCycle is when, on the monotonic clock, the interval begins whose phase
 // comes next: intervals are aligned to the wall clock, so that a restart does
 // not move a target's probes.
 func (e *Engine) firstCycle(phase time.Duration, now int64) int64 {
-	wall := time.Now().UnixNano()
+	wall := time.Now().UnixNano() + int64(settling)
 	into := (wall - int64(phase)) % e.interval
-	return now + e.interval - into
+	return now + int64(settling) + e.interval - into
 }

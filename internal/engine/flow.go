@@ -4,6 +4,7 @@ package engine
 
 import (
 	"math/bits"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
@@ -13,109 +14,126 @@ import (
 // flow is one path, and the probes under way on it. The control goroutine
 // makes and retires it, one worker sends on it, any worker looks it up.
 type flow struct {
-	packet.Flow
-	hash  uint64
-	owner *worker
-	hop   atomic.Pointer[netdev.NextHop] // control stores, workers load
+	hash   uint64
+	remote [16]byte // IPv4 mapped into IPv6
+	hop    atomic.Pointer[netdev.NextHop]
 
-	slots []slot        // a power of two; probe n uses slots[n mod len]
+	slots atomic.Uint32 // first of 1<<bits; probe n uses slots + n mod 1<<bits; 0: not published
 	last  atomic.Uint32 // number of the newest probe; the owner stores
+	peer  atomic.Uint32 // TTL of the last answer (8 bits, 0: none came), peerClosed
 
-	offset uint32      // TCP: where the next sequence number stands in its window. Owner only
-	closed atomic.Bool // TCP: the newest probe was answered by RST+ACK, so the peer holds nothing of it
-	dscp   uint8       // of the resets
+	localPort, remotePort uint16 // ICMP: the echo identifier, and 0
+	proto                 packet.Proto
+	bits                  uint8 // of the number of slots
+	owner                 uint8 // number of the worker
+	dscp                  uint8 // of the resets
 
-	ttl atomic.Uint32 // of the last answer, 0: none came. Any worker
+	// Owner only.
+	newest     uint16 // the highest number that was answered, its low bits
+	newestTime uint32 // and when, in units of 256 ns
+	offset     uint32 // TCP: where the next sequence number stands in its window
 
-	// Owner only: the highest number that was answered, and when.
-	newest     uint32
-	newestTime int64
-
-	users int // legs that send on it. Control only
-	needs int // slots the users need together. Control only
+	local uint32 // our address, in Engine.locals
+	users uint32 // legs that send on it. Control only
 }
 
-func (f *flow) at(n uint32) *slot { return &f.slots[n&uint32(len(f.slots)-1)] }
+// peerClosed says of a TCP flow that the newest probe was answered by RST+ACK,
+// so that the peer holds nothing of it.
+const peerClosed = 1 << 8
+
+// at returns the number of the slot of probe n.
+func (f *flow) at(n uint32) uint32 { return f.slots.Load() + n&(1<<f.bits-1) }
+
+// identity returns what the flow is to packets.
+func (e *Engine) identity(f *flow) packet.Flow {
+	return packet.Flow{
+		Proto: f.proto, Local: (*e.locals.Load())[f.local], Remote: netip.AddrFrom16(f.remote).Unmap(),
+		LocalPort: f.localPort, RemotePort: f.remotePort,
+	}
+}
+
+// is says whether the flow has exactly this identity.
+func (e *Engine) is(f *flow, key *packet.Flow) bool {
+	return f.localPort == key.LocalPort && f.remotePort == key.RemotePort && f.proto == key.Proto &&
+		f.remote == key.Remote.As16() && (*e.locals.Load())[f.local] == key.Local
+}
 
 // ttlChanged says whether an answer came with another TTL or hop limit than the
 // one before: its way back, or what answers, changed. Any worker may call it.
 func (f *flow) ttlChanged(ttl uint8) bool {
-	if before := f.ttl.Load(); before != uint32(ttl) {
-		return f.ttl.CompareAndSwap(before, uint32(ttl)) && before != 0
+	before := f.peer.Load()
+	if uint8(before) == ttl {
+		return false
 	}
-	return false
+	return f.peer.CompareAndSwap(before, before&^0xff|uint32(ttl)) && uint8(before) != 0
+}
+
+// close notes whether the peer holds nothing of the newest probe.
+func (f *flow) close(closed bool) {
+	if closed {
+		f.peer.Or(peerClosed)
+	} else if f.peer.Load()&peerClosed != 0 {
+		f.peer.And(^uint32(peerClosed))
+	}
 }
 
 // reordered says whether an answer received at rx came after that of a probe
 // sent later (RFC 4737 section 3.3). Only the owner calls it.
-func (f *flow) reordered(number uint32, rx int64) bool {
-	if int32(number-f.newest) > 0 || f.newestTime == 0 {
-		f.newest, f.newestTime = number, rx
+func (f *flow) reordered(number uint16, rx int64) bool {
+	at := uint32(rx >> 8)
+	if int16(number-f.newest) > 0 || f.newestTime == 0 {
+		f.newest, f.newestTime = number, max(at, 1)
 		return false
 	}
-	return rx > f.newestTime
+	return int32(at-f.newestTime) > 0
 }
 
-// waits says whether the newest probe is owed an answer.
-func (f *flow) waits() bool { return stateOf(f.at(f.last.Load()).word.Load()) == inFlight }
-
-// index finds flows by their hash. It is immutable: when flows come or go, a
-// new one takes its place.
+// index finds flows by their hash: open addressing. The control goroutine
+// inserts; when flows go or it is full, another takes its place.
 type index struct {
-	entries []*flow // open addressing, a power of two, at most half full
+	entries []atomic.Uint32 // numbers of flows; a power of two
+	count   int
 }
 
-func newIndex(flows map[packet.Flow]*flow) *index {
-	size := 1 << bits.Len(uint(2*len(flows)))
-	ix := &index{entries: make([]*flow, size)}
-	for _, f := range flows {
-		i := int(f.hash) & (size - 1)
-		for ix.entries[i] != nil {
-			i = (i + 1) & (size - 1)
-		}
-		ix.entries[i] = f
+func newIndex(flows int) *index {
+	return &index{entries: make([]atomic.Uint32, 1<<bits.Len(uint(flows*4/3)))}
+}
+
+// full says whether another flow needs a larger index.
+func (ix *index) full() bool { return ix.count >= len(ix.entries)*3/4 }
+
+func (ix *index) insert(hash uint64, n uint32) {
+	i := int(hash) & (len(ix.entries) - 1)
+	for ix.entries[i].Load() != 0 {
+		i = (i + 1) & (len(ix.entries) - 1)
 	}
-	return ix
+	ix.entries[i].Store(n)
+	ix.count++
 }
 
-// lookup returns the flow with this hash and exactly this identity, or nil.
-func (ix *index) lookup(hash uint64, key *packet.Flow) *flow {
+// lookup returns the number of the flow with this hash and exactly this
+// identity, or 0. Any goroutine may call it.
+func (e *Engine) lookup(hash uint64, key *packet.Flow) (uint32, *flow) {
+	ix := e.index.Load()
 	mask := len(ix.entries) - 1
 	for i := int(hash) & mask; ; i = (i + 1) & mask {
-		f := ix.entries[i]
-		if f == nil {
-			return nil
+		n := ix.entries[i].Load()
+		if n == 0 {
+			return 0, nil
 		}
-		if f.hash == hash && f.Flow == *key {
-			return f
+		if f := e.flows.at(n); f.hash == hash && e.is(f, key) {
+			return n, f
 		}
 	}
 }
 
-// slotsFor rounds what a flow needs up to a power of two, at most half of the
-// numbers that its replies can name: the newest and the oldest must be told
-// apart.
-func slotsFor(proto packet.Proto, needs int) int {
+// slotBits is how many slots a flow gets, as a power of two, for what it
+// needs: at most half of the numbers that its replies can name, because the
+// newest and the oldest must be told apart.
+func slotBits(proto packet.Proto, needs int) uint8 {
 	numbers := packet.ICMPNumbers
 	if proto == packet.UDP {
 		numbers = packet.UDPNumbers
 	}
-	return min(numbers/2, 1<<bits.Len(uint(max(needs, 2)-1)))
-}
-
-// filterOf is what the XDP program and the parser have to let through for these
-// flows.
-func filterOf(flows map[packet.Flow]*flow) *packet.Filter {
-	ft := new(packet.Filter)
-	for k := range flows {
-		ft.AddLocal(k.Local)
-		switch k.Proto {
-		case packet.TCP:
-			ft.LocalTCP.Add(k.LocalPort)
-			ft.RemoteTCP.Add(k.RemotePort)
-		case packet.UDP:
-			ft.LocalUDP.Add(k.LocalPort)
-		}
-	}
-	return ft
+	return uint8(bits.Len(uint(min(numbers/2, max(needs, 1)) - 1)))
 }

@@ -29,33 +29,35 @@ func (w *worker) receive() {
 
 // match gives the reply to the probe it answers, whichever worker sent that.
 func (w *worker) match(r *packet.Reply, rx int64) {
-	f := w.engine.index.Load().lookup(r.Hash, &r.Flow)
+	e := w.engine
+	number, f := e.lookup(r.Hash, &r.Flow)
 	if f == nil {
 		w.foreign.Add(1)
 		return
 	}
-	sl, word := f.find(r)
-	if sl == nil {
+	n, word := e.find(f, r)
+	if n == 0 {
 		w.foreign.Add(1)
 		return
 	}
-	s := sl.leg.Load().series
+	sl := e.slots.at(n)
+	s := e.series.at(e.legs.at(sl.leg.Load()).series)
 	to := uint64(answered)
-	if r.Kind == packet.Error && s.typ.Judge(r, r.From == f.Remote) == probe.Refused {
+	if r.Kind == packet.Error && s.class.typ.Judge(r, r.From == r.Flow.Remote) == probe.Refused {
 		s.result.ICMPError(r.Type, r.Code)
 		to = refused
 	} else if f.ttlChanged(r.TTL) {
 		s.result.TTLChange()
 	}
 	if stateOf(word) == inFlight { // before the claim, which lets the owner send the next
-		f.closed.Store(r.Kind == packet.RstAck)
+		f.close(r.Kind == packet.RstAck)
 	}
 	switch sl.claim(word, to, rx) {
 	case claimed:
-		if f.owner == w {
+		if f.owner == w.number {
 			w.settle(sl)
 		} else {
-			f.owner.inboxes[w.number].put(sl)
+			e.workers[f.owner].inboxes[w.number].put(n)
 		}
 	case late:
 		s.result.LateAnswer()
@@ -65,49 +67,58 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 	case noProbe:
 		w.foreign.Add(1)
 	}
-	if r.Kind == packet.SynAck && s.typ.Reset && len(w.resets) < maxResets {
-		w.resets = append(w.resets, reset{f, r.Ack})
+	if r.Kind == packet.SynAck && s.class.typ.Reset && len(w.resets) < maxResets {
+		w.resets = append(w.resets, reset{number, r.Ack})
 	}
 }
 
-// find returns the slot of the probe that r answers, and its word as it was
-// read before the rest of the slot, or nil.
-func (f *flow) find(r *packet.Reply) (*slot, uint64) {
+// find returns the number of the slot of the probe that r answers, and its word
+// as it was read before the rest of the slot; or 0.
+func (e *Engine) find(f *flow, r *packet.Reply) (uint32, uint64) {
+	if f.slots.Load() == 0 {
+		return 0, 0
+	}
 	last := f.last.Load()
-	switch f.Proto {
+	switch f.proto {
 	case packet.TCP:
 		// One probe is in flight, so the newest matches; the older ones are
 		// looked at for late and second answers.
-		for back := range uint32(min(len(f.slots), 16)) {
-			sl := f.at(last - back)
+		for back := range uint32(1) << f.bits {
+			n := f.at(last - back)
+			sl := e.slots.at(n)
 			word := sl.word.Load()
 			if stateOf(word) == free || genOf(word) != uint16(last-back) {
 				continue
 			}
 			offset := sl.offset.Load()
-			if r.Number == offset || r.Kind != packet.Error && r.Number == offset+uint32(sl.leg.Load().series.shape.PayloadLen) {
-				return sl, word
+			if r.Number == offset || r.Kind != packet.Error && r.Number == offset+e.payload(sl) {
+				return n, word
 			}
 		}
-		return nil, 0
+		return 0, 0
 	case packet.UDP:
-		if sl, word := f.numbered(last, r.Number, packet.UDPNumbers-1); sl != nil || r.Alternate == r.Number {
-			return sl, word
+		if n, word := e.numbered(f, last, r.Number, packet.UDPNumbers-1); n != 0 || r.Alternate == r.Number {
+			return n, word
 		}
-		return f.numbered(last, r.Alternate, packet.UDPNumbers-1)
+		return e.numbered(f, last, r.Alternate, packet.UDPNumbers-1)
 	default:
-		return f.numbered(last, r.Number, packet.ICMPNumbers-1)
+		return e.numbered(f, last, r.Number, packet.ICMPNumbers-1)
 	}
+}
+
+// payload returns how many bytes the probe in the slot carried.
+func (e *Engine) payload(sl *slot) uint32 {
+	return uint32(e.series.at(e.legs.at(sl.leg.Load()).series).class.shape.PayloadLen)
 }
 
 // numbered returns the slot of the newest probe whose number ends in these
 // bits.
-func (f *flow) numbered(last, number, mask uint32) (*slot, uint64) {
-	n := last - (last-number)&mask
-	sl := f.at(n)
-	word := sl.word.Load()
-	if stateOf(word) == free || genOf(word) != uint16(n) {
-		return nil, 0
+func (e *Engine) numbered(f *flow, last, number, mask uint32) (uint32, uint64) {
+	probe := last - (last-number)&mask
+	n := f.at(probe)
+	word := e.slots.at(n).word.Load()
+	if stateOf(word) == free || genOf(word) != uint16(probe) {
+		return 0, 0
 	}
-	return sl, word
+	return n, word
 }

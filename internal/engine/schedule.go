@@ -4,108 +4,66 @@ package engine
 
 // schedule is a binary heap of targets by when their next probe is due. Only
 // its worker uses it.
-type schedule struct{ heap []entry }
-
-// entry keeps the due time beside the target, so that sifting touches no
-// target.
-type entry struct {
-	due    int64
-	target *target
+type schedule struct {
+	due     []int64 // ns
+	targets []uint32
 }
 
-// next returns the entry that is due first.
-func (s *schedule) next() (entry, bool) {
-	if len(s.heap) == 0 {
-		return entry{}, false
+// next returns the target that is due first, and when.
+func (s *schedule) next() (target uint32, due int64, ok bool) {
+	if len(s.due) == 0 {
+		return 0, 0, false
 	}
-	return s.heap[0], true
+	return s.targets[0], s.due[0], true
 }
 
-func (s *schedule) add(t *target) {
-	s.heap = append(s.heap, entry{t.due(), t})
-	i := len(s.heap) - 1
+func (s *schedule) add(target uint32, due int64) {
+	s.due = append(s.due, due)
+	s.targets = append(s.targets, target)
+	i := len(s.due) - 1
 	for i > 0 {
 		parent := (i - 1) / 2
-		if s.heap[parent].due <= s.heap[i].due {
+		if s.due[parent] <= s.due[i] {
 			break
 		}
-		s.heap[parent], s.heap[i] = s.heap[i], s.heap[parent]
+		s.swap(parent, i)
 		i = parent
 	}
 }
 
-// again puts the first entry's target back in its place after its due time
-// moved.
-func (s *schedule) again() {
-	s.heap[0].due = s.heap[0].target.due()
+// again gives the first target its next due time.
+func (s *schedule) again(due int64) {
+	s.due[0] = due
 	s.down()
 }
 
-// drop takes the first entry out.
+// drop takes the first target out.
 func (s *schedule) drop() {
-	n := len(s.heap) - 1
-	s.heap[0] = s.heap[n]
-	s.heap[n] = entry{}
-	s.heap = s.heap[:n]
+	n := len(s.due) - 1
+	s.due[0], s.targets[0] = s.due[n], s.targets[n]
+	s.due, s.targets = s.due[:n], s.targets[:n]
 	s.down()
+}
+
+func (s *schedule) swap(i, j int) {
+	s.due[i], s.due[j] = s.due[j], s.due[i]
+	s.targets[i], s.targets[j] = s.targets[j], s.targets[i]
 }
 
 func (s *schedule) down() {
 	i := 0
 	for {
 		child := 2*i + 1
-		if child >= len(s.heap) {
+		if child >= len(s.due) {
 			return
 		}
-		if r := child + 1; r < len(s.heap) && s.heap[r].due < s.heap[child].due {
+		if r := child + 1; r < len(s.due) && s.due[r] < s.due[child] {
 			child = r
 		}
-		if s.heap[i].due <= s.heap[child].due {
+		if s.due[i] <= s.due[child] {
 			return
 		}
-		s.heap[i], s.heap[child] = s.heap[child], s.heap[i]
+		s.swap(i, child)
 		i = child
 	}
-}
-
-// expiry holds the probes under way that share one timeout and wait for their
-// answer, oldest first. Only its worker uses it.
-type expiry struct {
-	timeout int64 // ns
-	ends    slot  // its next is the oldest, its prev the newest
-}
-
-func newExpiry(timeout int64) *expiry {
-	e := &expiry{timeout: timeout}
-	e.ends.next, e.ends.prev = &e.ends, &e.ends
-	return e
-}
-
-func (e *expiry) push(s *slot) {
-	s.next, s.prev = &e.ends, e.ends.prev
-	s.prev.next, e.ends.prev = s, s
-}
-
-// remove takes a slot out of the queue it is in.
-func (s *slot) remove() {
-	s.prev.next, s.next.prev = s.next, s.prev
-	s.next, s.prev = nil, nil
-}
-
-// oldest returns the slot whose time is over first; nil when none waits.
-func (e *expiry) oldest() *slot {
-	if e.ends.next == &e.ends {
-		return nil
-	}
-	return e.ends.next
-}
-
-// pop returns the oldest slot if its time is over at now, and takes it out.
-func (e *expiry) pop(now int64) *slot {
-	s := e.oldest()
-	if s == nil || s.sent+e.timeout+int64(grace) > now {
-		return nil
-	}
-	s.remove()
-	return s
 }

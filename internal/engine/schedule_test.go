@@ -4,6 +4,8 @@ package engine
 
 import (
 	"math/rand/v2"
+	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -12,14 +14,14 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
 )
 
-func planned(name string, packets, ports int, gap time.Duration) *plan.Target {
+func planned(packets, ports int, gap time.Duration) *plan.Target {
 	g := plan.Group{Name: "g", NbPackets: packets}
 	for p := range ports {
 		g.Sources = append(g.Sources, plan.Source{Port: uint16(65000 + p)})
 		g.Order = append(g.Order, uint32(p))
 	}
 	return &plan.Target{
-		Name: name, Type: probe.TCPsyn, Family: "ipv4", State: "None", Addrs: addrs(1),
+		Name: "t", Type: probe.TCPsyn, Family: "ipv4", State: "None", Addrs: addrs(1),
 		Timeout: time.Second, Gap: gap, Groups: []plan.Group{g},
 	}
 }
@@ -30,77 +32,106 @@ func TestScheduleProbesAsOftenAsPlanned(t *testing.T) {
 	const interval = 10 * time.Second
 	rng := rand.New(rand.NewPCG(7, 7))
 	var s schedule
-	want, got := map[*target]int{}, map[*target]int{}
+	targets := make([]target, 300)
+	want, got := make([]int, len(targets)), make([]int, len(targets))
 	start := int64(1000 * time.Hour)
 	end := start + 5*int64(interval)
-	for range 300 {
+	for n := range targets {
 		packets := 1 + rng.IntN(20)
-		tg := newTarget(planned("t", packets, 2, interval/time.Duration(packets)), interval, nil)
+		tg := &targets[n]
+		tg.plan = planned(packets, 2, interval/time.Duration(packets))
 		tg.cycle = start + rng.Int64N(int64(interval))
 		for due := tg.cycle; due < end; due += int64(interval) {
 			for i := range packets {
 				if due+int64(i)*int64(tg.plan.Gap) < end {
-					want[tg]++
+					want[n]++
 				}
 			}
 		}
 		if rng.IntN(10) == 0 {
-			tg.gone.Store(true)
-			want[tg] = 0
+			tg.state.Or(targetGone)
+			want[n] = 0
 		}
-		s.add(tg)
+		s.add(uint32(n), tg.due())
 	}
 	last := int64(0)
 	for {
-		next, ok := s.next()
+		n, due, ok := s.next()
 		if !ok {
 			t.Fatal("the schedule is empty")
 		}
-		if next.due >= end {
+		if due >= end {
 			break
 		}
-		if next.target.gone.Load() {
+		tg := &targets[n]
+		if tg.gone() {
 			s.drop()
 			continue
 		}
-		if next.due < last {
-			t.Fatalf("due %d after %d", next.due, last)
+		if due < last {
+			t.Fatalf("due %d after %d", due, last)
 		}
-		last = next.due
-		got[next.target]++
-		next.target.advance(int64(interval))
-		s.again()
+		last = due
+		got[n]++
+		tg.advance(int64(interval))
+		s.again(tg.due())
 	}
-	for tg, n := range want {
-		if got[tg] != n {
-			t.Errorf("target with %d probes per interval: %d, want %d", tg.total, got[tg], n)
+	for n := range targets {
+		if got[n] != want[n] {
+			t.Errorf("target with %d probes per interval: %d, want %d", targets[n].plan.Probes(), got[n], want[n])
 		}
 	}
 }
 
 func TestExpiryIsOldestFirst(t *testing.T) {
-	e := newExpiry(int64(time.Second))
-	slots := make([]slot, 5)
-	for i := range slots {
-		slots[i].sent = int64(i) * int64(time.Millisecond)
-		e.push(&slots[i])
+	var slots arena[slot]
+	e := newExpiry(int64(time.Second), &slots, slots.take(1))
+	first := slots.take(5)
+	for i := range uint32(5) {
+		slots.at(first + i).sent = int64(i) * int64(time.Millisecond)
+		e.push(first + i)
 	}
+	e.remove(slots.at(first + 2)) // answered meanwhile
 	over := int64(time.Second + grace)
 	if s := e.pop(over - 1); s != nil {
 		t.Error("popped before its time")
 	}
-	for i := range slots {
+	for _, i := range []uint32{0, 1, 3, 4} {
 		at := over + int64(i)*int64(time.Millisecond)
-		if s := e.pop(at); s != &slots[i] || s.queued() {
+		if s := e.pop(at); s != slots.at(first+i) || s.queued() {
 			t.Fatalf("slot %d is not popped at its time", i)
 		}
 		if s := e.pop(at); s != nil {
 			t.Fatalf("another slot after %d", i)
 		}
 	}
-	e.push(&slots[0])
-	if s := e.pop(1 << 62); s != &slots[0] {
+	e.push(first)
+	if s := e.pop(1 << 62); s != slots.at(first) {
 		t.Error("an emptied queue does not take slots again")
+	}
+}
+
+func TestArenaNumbersNeverMove(t *testing.T) {
+	var a arena[target]
+	var kept []*target
+	for range 3 * chunkLen / 7 {
+		n := a.take(7)
+		for i := range uint32(7) {
+			a.at(n + i).round = n + i
+			kept = append(kept, a.at(n+i))
+		}
+	}
+	for i, k := range kept {
+		if k.round != uint32(i+1) || a.at(uint32(i+1)) != k {
+			t.Fatalf("entry %d moved", i+1)
+		}
+	}
+	a.give(8, 7)
+	if n := a.take(3); n == 8 {
+		t.Error("a number of seven in a row was handed out for three")
+	}
+	if n := a.take(7); n != 8 || a.at(8).round != 0 {
+		t.Errorf("numbers that were given back: %d, entry %+v", n, a.at(8).round)
 	}
 }
 
@@ -115,15 +146,15 @@ func TestSlotsNeededBoundsTheSchedule(t *testing.T) {
 		if rng.IntN(3) == 0 {
 			gap = time.Duration(rng.Int64N(int64(gap)))
 		}
-		p := planned("t", packets, ports, gap)
+		p := planned(packets, ports, gap)
 		p.Timeout = time.Duration(1+rng.IntN(3000)) * time.Millisecond
-		tg := newTarget(p, interval, nil)
-		s := tg.series[0]
+		p.Type = probe.UDPunreachable // any number may be in flight
+		g := &p.Groups[0]
 		for src := range ports {
 			var sent []time.Duration
 			for cycle := range 12 {
 				for i := range packets {
-					if int(s.group.Order[i%ports]) == src {
+					if int(g.Order[i%ports]) == src {
 						sent = append(sent, time.Duration(cycle)*interval+time.Duration(i)*gap)
 					}
 				}
@@ -135,33 +166,54 @@ func TestSlotsNeededBoundsTheSchedule(t *testing.T) {
 				}
 				worst = max(worst, last-first+1)
 			}
-			s.typ = probe.UDPunreachable // any number may be in flight
-			if need := s.slotsNeeded(src, interval); need < worst {
+			if need := slotsNeeded(p, g, src, interval); need < worst {
 				t.Fatalf("%d packets over %d ports each %v, gap %v, timeout %v: %d slots for %d under way", packets, ports, interval, gap, p.Timeout, need, worst)
 			}
 		}
 	}
 }
 
-func TestIndexFindsExactlyTheFlow(t *testing.T) {
+func TestLookupFindsExactlyTheFlow(t *testing.T) {
 	secret := packet.NewSecret()
-	flows := map[packet.Flow]*flow{}
+	e := &Engine{
+		Options: Options{Secret: secret, Interval: time.Second}, numbers: map[netip.Addr]uint32{}, fresh: map[uint32]int{}, dead: map[uint32]int64{},
+	}
+	e.index.Store(newIndex(0))
+	e.locals.Store(new([]netip.Addr))
+	var tg target
+	tg.plan = planned(1, 1, time.Second)
+	if n, _ := e.lookup(1, &packet.Flow{}); n != 0 {
+		t.Error("an empty index finds a flow")
+	}
+	flows := map[packet.Flow]uint32{}
 	for i, a := range addrs(1000) {
 		k := packet.Flow{Proto: packet.UDP, Local: addrs(1)[0], Remote: a, LocalPort: uint16(i), RemotePort: 33434}
-		flows[k] = &flow{Flow: k, hash: secret.Hash(&k)}
+		flows[k] = e.acquire(k, &tg, &tg.plan.Groups[0], 0)
 	}
-	ix := newIndex(flows)
-	for k, f := range flows {
-		if ix.lookup(f.hash, &k) != f {
-			t.Fatalf("flow %+v is not found", k)
+	for k, want := range flows {
+		n, f := e.lookup(secret.Hash(&k), &k)
+		if n != want || f != e.flows.at(n) || e.identity(f) != k {
+			t.Fatalf("flow %+v: %d, want %d", k, n, want)
 		}
 		other := k
 		other.RemotePort++
-		if ix.lookup(f.hash, &other) != nil {
+		if n, _ := e.lookup(f.hash, &other); n != 0 {
 			t.Fatal("found by its hash alone")
 		}
+		if again := e.acquire(k, &tg, &tg.plan.Groups[0], 0); again != want || f.users != 2 {
+			t.Fatalf("acquired again: %d with %d users", again, f.users)
+		}
 	}
-	if newIndex(nil).lookup(1, &packet.Flow{}) != nil {
-		t.Error("an empty index finds a flow")
+}
+
+// What a target costs is a promise: these are most of it.
+func TestSizes(t *testing.T) {
+	for name, c := range map[string]struct{ size, most uintptr }{
+		"slot": {reflect.TypeFor[slot]().Size(), 40}, "flow": {reflect.TypeFor[flow]().Size(), 72},
+		"leg": {reflect.TypeFor[leg]().Size(), 24}, "series": {reflect.TypeFor[series]().Size(), 96}, "target": {reflect.TypeFor[target]().Size(), 40},
+	} {
+		if c.size > c.most {
+			t.Errorf("%s: %d bytes, at most %d", name, c.size, c.most)
+		}
 	}
 }

@@ -13,23 +13,29 @@ import (
 
 // probe sends the target's next probe, or counts why it did not leave.
 func (w *worker) probe(t *target, now int64) {
-	g, i, a := t.plan.Probe(t.probe)
-	s := t.series[g]
-	leg := s.leg(i, a)
-	f := leg.flow.Load()
-	if f != nil && s.typ.OneInFlight && f.waits() {
-		// After a pause several probes of a path leave in one go: the answer
-		// to the one before may be there, unread.
-		w.receive()
+	e := w.engine
+	g, i, a := t.plan.Probe(int(t.probe))
+	group := &t.plan.Groups[g]
+	s := e.series.at(t.series + uint32(g))
+	leg := s.legs + uint32(a*len(group.Sources)) + group.Order[i%len(group.Order)]
+	number, why := e.legs.at(leg).way()
+	var f *flow
+	if number != 0 {
+		f = e.flows.at(number)
+		if s.class.typ.OneInFlight && e.waits(f) {
+			// After a pause several probes of a path leave in one go: the
+			// answer to the one before may be there, unread.
+			w.receive()
+		}
 	}
-	r := s.round(t.round)
+	r := w.begin(s, t.round, e.planned(t, s))
 	r.dispatched++
-	if now-t.due() > w.engine.interval {
+	if now-t.due() > e.interval {
 		w.skip(s, r, result.Behind)
 		return
 	}
 	if f == nil {
-		w.skip(s, r, result.Reason(leg.why.Load()))
+		w.skip(s, r, why)
 		return
 	}
 	state, mac := f.hop.Load().Load()
@@ -44,8 +50,18 @@ func (w *worker) probe(t *target, now int64) {
 		r.Lose(result.NoNeighbour)
 		w.finish(s, r)
 	default:
-		w.send(leg, r, t.round, f, mac)
+		w.send(leg, s, r, t.round, f, mac)
 	}
+}
+
+// planned is how many probes a round of the series has.
+func (e *Engine) planned(t *target, s *series) int {
+	return s.class.packets * len(t.plan.Addrs)
+}
+
+// waits says whether the newest probe of a flow is owed an answer.
+func (e *Engine) waits(f *flow) bool {
+	return stateOf(e.slots.at(f.at(f.last.Load())).word.Load()) == inFlight
 }
 
 func (w *worker) skip(s *series, r *openRound, why result.Reason) {
@@ -55,25 +71,27 @@ func (w *worker) skip(s *series, r *openRound, why result.Reason) {
 
 // kicked is a probe that waits for the next kick.
 type kicked struct {
-	slot  *slot
-	round *openRound
+	slot   uint32
+	series *series
+	round  *openRound
 }
 
 // send builds a probe for the next kick. Its slot is ready before, because the
 // answer may come on another queue before the kick returns.
-func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) {
-	s := l.series
+func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow, mac [6]byte) {
+	e := w.engine
 	last := f.last.Load()
 	n := last + 1
-	sl := f.at(n)
-	// What another queue's worker saw answered is not counted yet, and yet over.
-	if sl.busy() || s.typ.OneInFlight && f.waits() {
+	at := f.at(n)
+	sl := e.slots.at(at)
+	if sl.busy() || s.class.typ.OneInFlight && e.waits(f) {
 		w.skip(s, r, result.TupleBusy)
 		return
 	}
+	key := e.identity(f)
 	number := n
-	if s.typ.Proto == packet.TCP {
-		number = w.nextOffset(f, s, mac)
+	if f.proto == packet.TCP {
+		number = w.nextOffset(f, &key, s, mac)
 	}
 	socket := w.sockets[0]
 	frame := socket.Reserve()
@@ -81,14 +99,14 @@ func (w *worker) send(l *leg, r *openRound, round uint32, f *flow, mac [6]byte) 
 		w.skip(s, r, result.RingFull)
 		return
 	}
-	socket.Queue(packet.Build(frame, &f.Flow, &s.shape, f.hash, number, w.engine.Link.MAC(), mac))
-	sl.leg.Store(l)
+	socket.Queue(packet.Build(frame, &key, &s.class.shape, f.hash, number, e.Link.MAC(), mac))
+	sl.leg.Store(leg)
 	sl.offset.Store(number)
-	sl.number, sl.round = n, round
+	sl.round = round
 	f.last.Store(n)
 	sl.word.Store(wordOf(uint16(n), inFlight, 0))
 	r.Sent++
-	w.kicks = append(w.kicks, kicked{sl, r})
+	w.kicks = append(w.kicks, kicked{at, s, r})
 	if len(w.kicks) >= w.perKick {
 		w.kick()
 	}
@@ -99,25 +117,25 @@ func (w *worker) kick() {
 	if len(w.kicks) == 0 {
 		return
 	}
-	before := w.engine.clock.now()
+	e := w.engine
+	before := e.clock.now()
 	sent, outcome := w.sockets[0].Kick()
-	after := w.engine.clock.now()
+	after := e.clock.now()
 	for i, k := range w.kicks {
-		sl := k.slot
-		l := sl.leg.Load()
+		sl := e.slots.at(k.slot)
 		if i < sent {
 			sl.sent, sl.bracket = before, uint32(min(after-before, math.MaxUint32))
-			l.series.expiry.push(sl)
-			l.history.sent(sl.round)
+			w.expiries[k.series.class.expiry].push(k.slot)
+			e.noteSent(e.legs.at(sl.leg.Load()), sl.round)
 			continue
 		}
-		sl.word.Store(wordOf(uint16(sl.number), free, 0))
+		sl.word.Store(wordOf(genOf(sl.word.Load()), free, 0))
 		k.round.Sent--
 		why := result.LinkDown
 		if outcome == xsk.RingFull {
 			why = result.RingFull
 		}
-		w.skip(l.series, k.round, why)
+		w.skip(k.series, k.round, why)
 	}
 	w.kicks = w.kicks[:0]
 }
@@ -130,15 +148,16 @@ func (w *worker) kick() {
 // that clears what the peer may still hold. Seen from a half-open peer the new
 // SYN would be out of its window: ignored, and so lost, and if our resets do
 // not get through then for as long as the peer waits.
-func (w *worker) nextOffset(f *flow, s *series, mac [6]byte) uint32 {
-	step := uint32(s.shape.PayloadLen) + 2
+func (w *worker) nextOffset(f *flow, key *packet.Flow, s *series, mac [6]byte) uint32 {
+	step := uint32(s.class.shape.PayloadLen) + 2
 	offset := f.offset
-	switch closed := f.closed.Swap(false); {
+	switch closed := f.peer.And(^uint32(peerClosed))&peerClosed != 0; {
 	case closed && offset > packet.SeqWindow/2:
 		offset = 0
 	case offset+step > packet.SeqWindow:
 		w.kick()
-		w.queueReset(f, packet.Base(f.hash)+f.at(f.last.Load()).offset.Load()+1, mac)
+		newest := w.engine.slots.at(f.at(f.last.Load()))
+		w.queueReset(f, key, packet.Base(f.hash)+newest.offset.Load()+1, mac)
 		w.sockets[0].Kick()
 		offset = 0
 	}
@@ -150,8 +169,10 @@ func (w *worker) nextOffset(f *flow, s *series, mac [6]byte) uint32 {
 // connections, so nobody else closes them.
 func (w *worker) sendResets() {
 	for i, r := range w.resets {
-		if state, mac := r.flow.hop.Load().Load(); state == netdev.HopReady {
-			w.queueReset(r.flow, r.seq, mac)
+		f := w.engine.flows.at(r.flow)
+		if state, mac := f.hop.Load().Load(); state == netdev.HopReady {
+			key := w.engine.identity(f)
+			w.queueReset(f, &key, r.seq, mac)
 		}
 		if i%resetsPerKick == resetsPerKick-1 {
 			w.sockets[0].Kick()
@@ -161,9 +182,9 @@ func (w *worker) sendResets() {
 	w.resets = w.resets[:0]
 }
 
-func (w *worker) queueReset(f *flow, seq uint32, mac [6]byte) {
+func (w *worker) queueReset(f *flow, key *packet.Flow, seq uint32, mac [6]byte) {
 	socket := w.sockets[0]
 	if frame := socket.Reserve(); frame != nil {
-		socket.Queue(packet.BuildReset(frame, &f.Flow, f.dscp, f.hash, seq, w.engine.Link.MAC(), mac))
+		socket.Queue(packet.BuildReset(frame, key, f.dscp, f.hash, seq, w.engine.Link.MAC(), mac))
 	}
 }

@@ -12,16 +12,17 @@ import (
 // saw answered. Until seen, all answers that had arrived have been read, and
 // what our own side dropped is known.
 func (w *worker) expire(seen int64) {
-	for _, e := range w.expiries {
-		for sl := e.pop(seen); sl != nil; sl = e.pop(seen) {
+	e := w.engine
+	for _, q := range w.expiries {
+		for sl := q.pop(seen); sl != nil; sl = q.pop(seen) {
 			word := sl.word.Load()
 			to := uint64(expired)
-			why, ours := w.engine.suspects.during(sl.sent, sl.sent+e.timeout)
+			why, ours := e.suspects.during(sl.sent, sl.sent+q.timeout)
 			if ours {
 				to = doubted
 			}
 			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), to, 0)) {
-				s := sl.leg.Load().series
+				s := e.series.at(e.legs.at(sl.leg.Load()).series)
 				r := s.round(sl.round)
 				if ours {
 					r.Unknown(why)
@@ -44,31 +45,32 @@ const uncertainty = int64(20 * time.Microsecond)
 
 // settle counts an answered or refused slot. Only the owner calls it.
 func (w *worker) settle(sl *slot) {
+	e := w.engine
 	word := sl.word.Load()
-	l := sl.leg.Load()
-	s := l.series
+	l := e.legs.at(sl.leg.Load())
+	s := e.series.at(l.series)
 	r := s.round(sl.round)
 	next := uint64(settled)
 	switch rtt := roundTrip(sl.sent, word); {
 	case stateOf(word) == refused:
 		r.Lose(result.ICMPError)
-	case int64(rtt) > s.timeout:
+	case rtt > s.class.timeout:
 		r.Lose(result.Timeout)
 		s.result.LateAnswer()
 		next = lateAnswered
 	case rtt < 0:
-		w.engine.clockFaults.Add(1)
+		e.clockFaults.Add(1)
 		r.AnswerWithoutTime()
 	default:
 		r.Answer(rtt, w.mark(int64(sl.bracket)))
-		l.history.answered(sl.round, rtt)
-		if f := l.flow.Load(); f != nil && f.reordered(sl.number, sl.sent+int64(rtt)) {
+		e.noteAnswered(l, sl.round, rtt)
+		if f, _ := l.way(); f != 0 && e.flows.at(f).reordered(genOf(word), sl.sent+int64(rtt)) {
 			s.result.Reorder()
 		}
 	}
 	sl.word.Store(wordOf(genOf(word), next, 0))
 	if sl.queued() {
-		sl.remove()
+		w.expiries[s.class.expiry].remove(sl)
 	}
 	w.finish(s, r)
 }
@@ -87,13 +89,4 @@ func (w *worker) mark(bracket int64) bool {
 		w.median -= step
 	}
 	return bracket > w.median+uncertainty
-}
-
-// finish publishes the round when its last probe is accounted for.
-func (w *worker) finish(s *series, r *openRound) {
-	if r.dispatched == s.planned() && r.Pending() == 0 {
-		s.result.Publish(&r.Round, time.Now())
-		r.Round.Reset()
-		r.dispatched = 0
-	}
 }

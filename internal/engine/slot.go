@@ -10,26 +10,18 @@ import (
 // A slot remembers one probe from just before it is sent until it rests. The
 // owning worker writes everything; any worker that sees the answer may move the
 // word with one CAS, and reads the other atomic fields.
-//
-// It is one cache line: a probe touches its slot when it is sent and when it is
-// answered, and with many probes under way each touch is a miss.
 type slot struct {
 	// word: generation (16 bits), state (3 bits), receive time (45 bits).
 	word   atomic.Uint64
-	leg    atomic.Pointer[leg] // what the probe counts for
-	offset atomic.Uint32       // TCP: sequence number relative to the flow's base
+	leg    atomic.Uint32 // what the probe counts for
+	offset atomic.Uint32 // TCP: sequence number relative to the flow's base
 
 	// Owner only.
-	number     uint32 // of the flow
-	round      uint32 // of the series
-	bracket    uint32 // ns the kick took: how uncertain sent is
 	sent       int64  // ns of the monotonic clock, just before the kick
-	next, prev *slot  // in an expiry queue; nil: in none
-	_          uint64
+	bracket    uint32 // ns the kick took: how uncertain sent is
+	round      uint32 // of the target
+	next, prev uint32 // slots in the same expiry queue; 0: in none
 }
-
-// queued says whether the probe in the slot still waits in an expiry queue.
-func (s *slot) queued() bool { return s.next != nil }
 
 // The states of a slot. Receivers move inFlight to answered or refused, and
 // expired to lateAnswered, and doubted to settled. The owner does everything
@@ -66,6 +58,9 @@ func (s *slot) busy() bool {
 	st := stateOf(s.word.Load())
 	return st == inFlight || st == answered || st == refused
 }
+
+// queued says whether the slot is in an expiry queue.
+func (s *slot) queued() bool { return s.next != 0 }
 
 // roundTrip returns the time from sent to the receive time in word: negative
 // when the clocks disagree.

@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -13,95 +12,138 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
 
-// target is one target of the plan on its way: its place in the schedule and
-// its rounds. Its owning worker uses it; the control goroutine rebinds the
-// legs and sets gone.
+// target is one target of the plan on its way: its place in the schedule. Its
+// owning worker uses it; the control goroutine sets gone.
 type target struct {
 	plan   *plan.Target
-	owner  *worker
-	series []*series
-	total  int         // probes per interval
-	gone   atomic.Bool // no further probes
-
-	bound []netip.Addr // where the legs lead now: the plan's, until Move. Control only
-
-	// Owner only.
-	cycle int64  // when this interval's first probe is due, ns
-	probe int    // next probe of the interval
-	round uint32 // counts intervals
+	cycle  int64         // when this interval's first probe is due, ns. Owner only
+	probe  uint32        // next probe of the interval. Owner only
+	round  uint32        // counts intervals. Owner only
+	series uint32        // of its first group; the others follow
+	state  atomic.Uint32 // the owner's number (8 bits), targetGone, targetLeft
 }
+
+const (
+	targetGone = 1 << 8 // control: no further probes
+	targetLeft = 1 << 9 // owner: it is out of the schedule
+)
+
+func (t *target) owner() uint8 { return uint8(t.state.Load()) }
+
+func (t *target) gone() bool { return t.state.Load()&targetGone != 0 }
 
 // series is one target in one group.
 type series struct {
-	target  *target
-	group   *plan.Group
-	typ     *probe.Type
-	shape   packet.Shape
-	result  *result.Series
-	timeout int64   // ns
-	expiry  *expiry // of the owner, for this timeout
+	result result.Series
+	class  *class
+	target uint32
+	legs   uint32 // first of len(Addrs)*len(Sources): address*len(Sources)+source
 
-	legs []leg // [address*len(group.Sources)+source]
+	// open are the rounds that are not complete, newest first: more than one,
+	// because the last probes of an interval wait for their answers while the
+	// next begins. Owner only.
+	open *openRound
+}
 
-	// Owner only. A probe of round r counts in rounds[r mod len]: more than
-	// one can be open, because the last probes of one interval wait for their
-	// answers while the next begins.
-	rounds []openRound
+// class is what the series of many targets have in common.
+type class struct {
+	classKey
+	kind   result.Kind
+	expiry int            // number of the timeout's expiry queue, the same on all workers
+	spare  [][]*openRound // rounds to use again, by worker
+}
+
+// classKey tells classes apart.
+type classKey struct {
+	typ           *probe.Type
+	shape         packet.Shape
+	timeout       time.Duration
+	packets       int // per address and interval
+	family, state string
+	group         string
 }
 
 // leg is one source to one address of a series: what a person calls a path. The
-// control goroutine stores flow and why, the owner loads them.
+// control goroutine stores flow and told.
 type leg struct {
-	series *series
-	flow   atomic.Pointer[flow] // nil: cannot be sent
-	next   *flow                // to take its place when it is published. Control only
-	why    atomic.Uint32        // where flow is nil, the result.Reason
-	told   bool                 // the log knows. Control only
-
-	history history // the owner writes, any goroutine may read
+	short  atomic.Uint64 // its history, where it has one probe per round at most
+	flow   atomic.Uint32 // or unsendable and the result.Reason
+	series uint32
+	long   uint32 // number of its history where a round has several probes; 0: short
+	told   bool   // the log knows why it cannot be sent. Control only
+	round  uint8  // of the newest entry of short, its low bits. Owner only
 }
 
+// unsendable says that a leg has no flow; the reason is in the low bits.
+const unsendable = 1 << 31
+
+// way returns the number of the leg's flow; 0 and the reason where it has none.
+func (l *leg) way() (flow uint32, why result.Reason) {
+	v := l.flow.Load()
+	if v&unsendable != 0 {
+		return 0, result.Reason(v)
+	}
+	return v, 0
+}
+
+// openRound is a round under way. Its series' owner uses it.
 type openRound struct {
 	result.Round
+	number     uint32
 	dispatched int
+	next       *openRound // an older one of the same series
 }
 
-// planned is how many probes a round of the series has.
-func (s *series) planned() int { return s.group.NbPackets * len(s.target.plan.Addrs) }
-
-func (s *series) round(n uint32) *openRound { return &s.rounds[int(n)%len(s.rounds)] }
-
-// leg returns the leg of packet i to address a.
-func (s *series) leg(i, a int) *leg {
-	src := s.group.Order[i%len(s.group.Order)]
-	return &s.legs[a*len(s.group.Sources)+int(src)]
-}
-
-func newTarget(p *plan.Target, interval time.Duration, percentiles []int) *target {
-	t := &target{plan: p, total: p.Probes(), bound: p.Addrs}
-	for i := range p.Groups {
-		g := &p.Groups[i]
-		s := &series{
-			target: t, group: g, typ: p.Type, timeout: int64(p.Timeout),
-			shape: packet.Shape{DSCP: g.DSCP, DontFragment: p.DontFragment, PayloadLen: uint16(g.PayloadLen)},
-			legs:  make([]leg, len(p.Addrs)*len(g.Sources)),
-			result: result.NewSeries(result.Labels{
-				Metric: p.Type.Metric, Destination: p.Name, Family: p.Family, State: p.State, Group: g.Name,
-			}, percentiles),
+// round returns the series' round with this number; nil when it is not open.
+func (s *series) round(number uint32) *openRound {
+	for r := s.open; r != nil; r = r.next {
+		if r.number == number {
+			return r
 		}
-		for l := range s.legs {
-			s.legs[l].series = s
-		}
-		// From the first probe of a round to the settling of its last, which
-		// waits for a worker that gets no time.
-		life := p.Gap*time.Duration(t.total) + p.Timeout + grace + time.Duration(stalled)
-		s.rounds = make([]openRound, int(life/interval)+2)
-		for r := range s.rounds {
-			s.rounds[r].Round = result.NewRound(s.planned())
-		}
-		t.series = append(t.series, s)
 	}
-	return t
+	return nil
+}
+
+// begin returns the round for its next probe, and opens it for its first.
+func (w *worker) begin(s *series, number uint32, planned int) *openRound {
+	r := s.round(number)
+	if r != nil {
+		return r
+	}
+	spare := &s.class.spare[w.number]
+	if n := len(*spare); n > 0 {
+		r = (*spare)[n-1]
+		*spare = (*spare)[:n-1]
+	} else {
+		r = &openRound{Round: result.NewRound(planned)}
+	}
+	r.number, r.next = number, s.open
+	s.open = r
+	return r
+}
+
+// finish publishes the round when its last probe is accounted for.
+func (w *worker) finish(s *series, r *openRound) {
+	t := w.engine.targets.at(s.target)
+	if r.dispatched < w.engine.planned(t, s) || r.Pending() > 0 {
+		return
+	}
+	s.result.Publish(&r.Round, time.Now())
+	for at := &s.open; *at != nil; at = &(*at).next {
+		if *at == r {
+			*at = r.next
+			break
+		}
+	}
+	r.Round.Reset()
+	r.dispatched, r.next = 0, nil
+	spare := &s.class.spare[w.number]
+	*spare = append(*spare, r)
+}
+
+// group returns the plan of a series' group.
+func (e *Engine) group(t *target, number uint32) *plan.Group {
+	return &t.plan.Groups[number-t.series]
 }
 
 // due is when the next probe should leave, ns.
@@ -109,25 +151,25 @@ func (t *target) due() int64 { return t.cycle + int64(t.probe)*int64(t.plan.Gap)
 
 // advance moves on to the next probe.
 func (t *target) advance(interval int64) {
-	if t.probe++; t.probe == t.total {
+	if t.probe++; int(t.probe) == t.plan.Probes() {
 		t.probe = 0
 		t.round++
 		t.cycle += interval
 	}
 }
 
-// restingSlots is how many slots a flow has that carries one probe at a time:
-// that one, and a few answered ones by which second and late answers are known.
-const restingSlots = 4
+// restingSlots bounds the slots of a flow that carries one probe at a time: that
+// one, and answered ones by which second and late answers are known. They are
+// looked through one by one.
+const restingSlots = 64
 
-// slotsNeeded bounds how many probes from source src to one address are under
-// way or resting at any time: those sent within a window of the timeout, the
-// grace and a late window as long as the timeout.
-func (s *series) slotsNeeded(src int, interval time.Duration) int {
-	order := s.group.Order
-	perInterval, stride, last := 0, len(order), -1
-	for i := range s.group.NbPackets {
-		if int(order[i%len(order)]) != src {
+// slotsNeeded bounds how many probes of a group from source src to one address
+// are under way or resting at any time: those sent within a window of the
+// timeout, the grace and a late window as long as the timeout.
+func slotsNeeded(t *plan.Target, g *plan.Group, src int, interval time.Duration) int {
+	perInterval, stride, last := 0, len(g.Order), -1
+	for i := range g.NbPackets {
+		if int(g.Order[i%len(g.Order)]) != src {
 			continue
 		}
 		if last >= 0 {
@@ -136,13 +178,16 @@ func (s *series) slotsNeeded(src int, interval time.Duration) int {
 		last = i
 		perInterval++
 	}
-	window := 2*time.Duration(s.timeout) + grace
+	window := 2*t.Timeout + grace
 	perWindow := perInterval
-	if step := s.target.plan.Gap * time.Duration(stride*len(s.target.plan.Addrs)); step > 0 {
+	if step := t.Gap * time.Duration(stride*len(t.Addrs)); step > 0 {
 		perWindow = min(perWindow, int(window/step)+1)
 	}
 	needed := perWindow * (int(window/interval) + 2) // a window may begin and end within an interval
-	if s.typ.OneInFlight {
+	if perInterval == 1 {
+		needed = int(window/interval) + 1
+	}
+	if t.Type.OneInFlight {
 		needed = min(needed, restingSlots)
 	}
 	return needed

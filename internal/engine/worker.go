@@ -37,7 +37,7 @@ const (
 // what others may touch is marked.
 type worker struct {
 	engine  *Engine
-	number  int
+	number  uint8
 	sockets []*xsk.Socket // it receives on all, and sends on the first
 	waiter  *xsk.Waiter
 
@@ -58,21 +58,25 @@ type worker struct {
 	lag     windowMax     // how late the first due probe was, ns
 	foreign atomic.Uint64 // verified replies that match no probe
 
-	mu      sync.Mutex // guards arrived
-	arrived []*target  // new targets, not yet in the schedule
-	news    atomic.Bool
+	mu       sync.Mutex // guards arrived
+	arrived  []uint32   // new targets, not yet in the schedule
+	timeouts []int64    // of the expiry queues they need, ns, and their ends
+	ends     []uint32
+	news     atomic.Bool
 }
 
 // reset is a RST owed to a peer that sent a SYN-ACK.
 type reset struct {
-	flow *flow
+	flow uint32
 	seq  uint32
 }
 
-// give hands a new target to the worker. Any goroutine may call it.
-func (w *worker) give(t *target) {
+// give hands new targets to the worker, and the timeouts of all expiry queues
+// with the slots that are their ends. Any goroutine may call it.
+func (w *worker) give(targets []uint32, timeouts []int64, ends []uint32) {
 	w.mu.Lock()
-	w.arrived = append(w.arrived, t)
+	w.arrived = append(w.arrived, targets...)
+	w.timeouts, w.ends = timeouts, ends
 	w.mu.Unlock()
 	w.news.Store(true)
 }
@@ -82,28 +86,18 @@ func (w *worker) take() {
 	w.mu.Lock()
 	arrived := w.arrived
 	w.arrived = nil
+	for i := len(w.expiries); i < len(w.timeouts); i++ {
+		w.expiries = append(w.expiries, newExpiry(w.timeouts[i], &w.engine.slots, w.ends[i]))
+	}
 	w.mu.Unlock()
 	now := w.engine.clock.now()
-	for _, t := range arrived {
-		for _, s := range t.series {
-			s.expiry = w.expiryFor(s.timeout)
-		}
-		t.cycle = w.engine.firstCycle(t.plan.Phase, now)
-		if t.total > 0 {
-			w.schedule.add(t)
+	for _, n := range arrived {
+		t := w.engine.targets.at(n)
+		if t.plan.Probes() > 0 {
+			t.cycle = w.engine.firstCycle(t.plan.Phase, now)
+			w.schedule.add(n, t.due())
 		}
 	}
-}
-
-func (w *worker) expiryFor(timeout int64) *expiry {
-	for _, e := range w.expiries {
-		if e.timeout == timeout {
-			return e
-		}
-	}
-	e := newExpiry(timeout)
-	w.expiries = append(w.expiries, e)
-	return e
 }
 
 // run works until ctx ends.
@@ -138,24 +132,26 @@ func (w *worker) sendDue(now int64) int64 {
 	defer w.kick()
 	horizon := now + w.engine.tick
 	for sent := 0; ; sent++ {
-		next, ok := w.schedule.next()
+		n, due, ok := w.schedule.next()
 		if !ok {
 			return int64(longestSleep)
 		}
-		if next.target.gone.Load() {
+		t := w.engine.targets.at(n)
+		if t.gone() {
 			w.schedule.drop()
+			t.state.Or(targetLeft)
 			continue
 		}
 		if sent == 0 {
-			w.lag.observe(now, max(0, now-next.due))
+			w.lag.observe(now, max(0, now-due))
 		}
-		if next.due > horizon {
+		if due > horizon {
 			w.perKick = 1
-			return min(next.due-now, int64(longestSleep), w.untilExpiry(now))
+			return min(due-now, int64(longestSleep), w.untilExpiry(now))
 		}
 		if sent == sendBatch {
 			w.perKick = 1
-			if now-next.due > int64(overdue) {
+			if now-due > int64(overdue) {
 				w.perKick = maxPerKick
 			}
 			return 0
@@ -163,9 +159,9 @@ func (w *worker) sendDue(now int64) int64 {
 		if wait := w.engine.Limiter.take(now); wait > 0 {
 			return min(wait, int64(longestSleep))
 		}
-		w.probe(next.target, now)
-		next.target.advance(w.engine.interval)
-		w.schedule.again()
+		w.probe(t, now)
+		t.advance(w.engine.interval)
+		w.schedule.again(t.due())
 		now = w.engine.clock.now()
 	}
 }
@@ -174,7 +170,7 @@ func (w *worker) sendDue(now int64) int64 {
 func (w *worker) untilExpiry(now int64) int64 {
 	wait := int64(longestSleep)
 	for _, e := range w.expiries {
-		if s := e.oldest(); s != nil {
+		if _, s := e.oldest(); s != nil {
 			wait = min(wait, max(1, s.sent+e.timeout+int64(grace)-now))
 		}
 	}

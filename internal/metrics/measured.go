@@ -55,8 +55,8 @@ func measuredSeries(s *result.Series, snap *result.Snapshot) int {
 		n++
 	}
 	if hasRoundTrips(snap) {
-		for i := range s.Percentiles {
-			if !repeated(s.Percentiles, i) {
+		for i := range s.Percentiles() {
+			if !repeated(s.Percentiles(), i) {
 				n++
 			}
 		}
@@ -111,7 +111,7 @@ func (p *page) measurements(f *typeFamilies) {
 }
 
 func (p *page) roundTrips(name string, i int) {
-	percentiles := p.order.series[i].Percentiles
+	percentiles := p.order.series[i].Percentiles()
 	for k, rtt := range p.snaps[i].RoundTrips {
 		if repeated(percentiles, k) {
 			continue
@@ -125,7 +125,7 @@ func (p *page) roundTrips(name string, i int) {
 // begin starts a sample of series i with the five labels of a target in a
 // group.
 func (p *page) begin(name string, i int) {
-	l := &p.order.series[i].Labels
+	l := p.order.series[i].Labels()
 	e := &p.enc
 	e.begin(name)
 	e.label("probe_name", p.probeName)

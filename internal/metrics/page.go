@@ -72,18 +72,18 @@ func sortSeries(of []*result.Series) *order {
 	clear(s[len(kept):])
 	o := &order{of: of, series: kept, spans: make(map[string]span)}
 	for i, one := range kept {
-		sp, ok := o.spans[one.Labels.Metric]
+		sp, ok := o.spans[one.Labels().Metric]
 		if !ok {
 			sp.from = i
 		}
 		sp.to = i + 1
-		o.spans[one.Labels.Metric] = sp
+		o.spans[one.Labels().Metric] = sp
 	}
 	return o
 }
 
 func compare(a, b *result.Series) int {
-	x, y := &a.Labels, &b.Labels
+	x, y := a.Labels(), b.Labels()
 	return cmp.Or(
 		cmp.Compare(x.Metric, y.Metric),
 		cmp.Compare(x.Destination, y.Destination),

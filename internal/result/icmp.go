@@ -24,8 +24,9 @@ type icmpErrors struct {
 // answer. Any worker may call it.
 func (s *Series) ICMPError(typ, code uint8) {
 	kind := 1<<16 | uint32(typ)<<8 | uint32(code)
-	for i := range s.icmpErrors {
-		e := &s.icmpErrors[i]
+	to := &s.uncommon().icmpErrors
+	for i := range to {
+		e := &to[i]
 		if e.kind.Load() == kind || e.kind.CompareAndSwap(0, kind) || e.kind.Load() == kind || i == errorKinds-1 {
 			e.count.Add(1)
 			return

@@ -80,26 +80,45 @@ type Labels struct {
 	Group       string
 }
 
+// Kind is what many series have in common, so that each needs to hold only its
+// target's name. Immutable.
+type Kind struct {
+	Metric      string // prefix of the type's series: "tcpsyn"
+	Family      string // "ipv4" or "ipv6"
+	State       string
+	Group       string
+	Percentiles []int
+}
+
 // Series is the result of one target in one group. The engine's owning worker
-// is the only writer; any goroutine may call Snapshot.
+// is the only one to publish; any goroutine may call Snapshot. There may be
+// millions: what most of them never need is in rare.
 type Series struct {
-	Labels      Labels
-	Percentiles []int // shared, immutable
+	kind *Kind
+	name *string // the target's
 
-	version atomic.Uint64 // odd while a round is being replaced
+	version    atomic.Uint32 // odd while a round is being replaced
+	rounds     atomic.Uint32
+	sent, lost atomic.Uint64
 
-	sent, lost, rounds              atomic.Uint64
-	duplicates, late, marked        atomic.Uint64
-	reordered, ttlChanges           atomic.Uint64
-	icmpErrors                      [errorKinds]icmpErrors
-	causes                          [numCauses]atomic.Uint64
-	notSent                         [numReasons]atomic.Uint64
-	unknown                         [numDoubts]atomic.Uint64
-	roundSent, roundLost            atomic.Uint64
-	roundAnswered, roundEnd         atomic.Uint64
-	roundUncertain                  atomic.Bool
-	roundMin, roundMax, roundJitter atomic.Uint64
-	roundTrips                      []atomic.Uint64 // ns per percentile
+	roundSent, roundLost, roundAnswered atomic.Uint32
+	roundEnd                            atomic.Uint32    // Unix time, s
+	roundTrips                          [2]atomic.Uint32 // float32 of ns, of the first percentiles
+	rare                                atomic.Pointer[rare]
+}
+
+// rare is what a series holds beyond that once there is something to hold.
+type rare struct {
+	duplicates, late, marked  atomic.Uint64
+	reordered, ttlChanges     atomic.Uint64
+	icmpErrors                [errorKinds]icmpErrors
+	causes                    [numCauses]atomic.Uint64 // but timeouts, which are the rest
+	notSent                   [numReasons]atomic.Uint64
+	unknown                   [numDoubts]atomic.Uint64
+	spread                    atomic.Bool // the figures below are of the last round
+	uncertain                 atomic.Bool
+	shortest, longest, jitter atomic.Uint32   // float32 of ns
+	roundTrips                []atomic.Uint32 // float32 of ns, of the percentiles beyond the first two
 }
 
 // Snapshot is a consistent copy of a Series.

@@ -87,47 +87,66 @@ func (s *Series) Publish(r *Round, end time.Time) {
 	s.sent.Add(uint64(r.Sent))
 	s.lost.Add(uint64(r.Lost))
 	s.rounds.Add(1)
-	s.marked.Add(uint64(r.Marked))
-	for i, n := range r.Causes {
-		s.causes[i].Add(uint64(n))
+	s.roundSent.Store(r.Sent)
+	s.roundLost.Store(r.Lost)
+	s.roundAnswered.Store(r.Answered)
+	s.roundEnd.Store(uint32(end.Unix()))
+	for i, p := range s.kind.Percentiles {
+		if i == len(s.roundTrips) {
+			break
+		}
+		setDuration(&s.roundTrips[i], float32(percentile(in, p)))
 	}
-	for i, n := range r.Reasons {
-		s.notSent[i].Add(uint64(n))
-	}
-	for i, n := range r.Unknowns {
-		s.unknown[i].Add(uint64(n))
-	}
-	s.roundUncertain.Store(uncertain)
-	s.roundSent.Store(uint64(r.Sent))
-	s.roundLost.Store(uint64(r.Lost))
-	s.roundAnswered.Store(uint64(r.Answered))
-	s.roundEnd.Store(uint64(end.UnixNano()))
-	s.roundJitter.Store(uint64(jitter))
-	var lo, hi float32
-	if len(in) > 0 {
-		lo, hi = in[0], in[len(in)-1]
-	}
-	s.roundMin.Store(uint64(lo))
-	s.roundMax.Store(uint64(hi))
-	for i, p := range s.Percentiles {
-		s.roundTrips[i].Store(uint64(percentile(in, p)))
+	if s.rare.Load() != nil || r.unusual(in) || len(s.kind.Percentiles) > len(s.roundTrips) {
+		s.publishRare(r, in, jitter, uncertain)
 	}
 	s.version.Add(1)
 }
 
+// unusual says whether the round has figures that most never have.
+func (r *Round) unusual(in []float32) bool {
+	return len(in) > 1 || r.Marked > 0 || r.NotSent > 0 || r.Lost != r.Causes[Timeout] || r.Unknowns != [numDoubts]uint32{}
+}
+
+func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain bool) {
+	to := s.uncommon()
+	to.marked.Add(uint64(r.Marked))
+	for i, n := range r.Causes {
+		to.causes[i].Add(uint64(n))
+	}
+	for i, n := range r.Reasons {
+		to.notSent[i].Add(uint64(n))
+	}
+	for i, n := range r.Unknowns {
+		to.unknown[i].Add(uint64(n))
+	}
+	to.uncertain.Store(uncertain)
+	var lo, hi float32
+	if len(in) > 0 {
+		lo, hi = in[0], in[len(in)-1]
+	}
+	setDuration(&to.shortest, lo)
+	setDuration(&to.longest, hi)
+	setDuration(&to.jitter, float32(jitter))
+	to.spread.Store(true)
+	for i := range to.roundTrips {
+		setDuration(&to.roundTrips[i], float32(percentile(in, s.kind.Percentiles[len(s.roundTrips)+i])))
+	}
+}
+
 // Duplicate counts a second answer to one probe. Any worker may call it.
-func (s *Series) Duplicate() { s.duplicates.Add(1) }
+func (s *Series) Duplicate() { s.uncommon().duplicates.Add(1) }
 
 // LateAnswer counts an answer that came after the timeout. Any worker may call
 // it.
-func (s *Series) LateAnswer() { s.late.Add(1) }
+func (s *Series) LateAnswer() { s.uncommon().late.Add(1) }
 
 // Reorder counts an answer that came after that of a later probe.
-func (s *Series) Reorder() { s.reordered.Add(1) }
+func (s *Series) Reorder() { s.uncommon().reordered.Add(1) }
 
 // TTLChange counts an answer whose TTL or hop limit differs from the one
 // before. Any worker may call it.
-func (s *Series) TTLChange() { s.ttlChanges.Add(1) }
+func (s *Series) TTLChange() { s.uncommon().ttlChanges.Add(1) }
 
 // percentile is the p-th percentile of sorted values by linear interpolation
 // between the two nearest ranks, as netprobify has it: k = (n-1)*p/100.

@@ -3,6 +3,7 @@
 package result
 
 import (
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,36 @@ import (
 
 // NewSeries returns an empty series that publishes these percentiles.
 func NewSeries(l Labels, percentiles []int) *Series {
-	return &Series{Labels: l, Percentiles: percentiles, roundTrips: make([]atomic.Uint64, len(percentiles))}
+	s := new(Series)
+	s.Init(&Kind{Metric: l.Metric, Family: l.Family, State: l.State, Group: l.Group, Percentiles: percentiles}, &l.Destination)
+	return s
+}
+
+// Init makes s an empty series of a target with this name, before anybody else
+// knows it.
+func (s *Series) Init(k *Kind, name *string) { s.kind, s.name = k, name }
+
+// Labels are what tells the series from another.
+func (s *Series) Labels() Labels {
+	k := s.kind
+	return Labels{Metric: k.Metric, Destination: *s.name, Family: k.Family, State: k.State, Group: k.Group}
+}
+
+// Percentiles are those that the series publishes. The caller must not change
+// the slice.
+func (s *Series) Percentiles() []int { return s.kind.Percentiles }
+
+// uncommon returns what the series rarely needs. It allocates at the first
+// call.
+func (s *Series) uncommon() *rare {
+	if r := s.rare.Load(); r != nil {
+		return r
+	}
+	r := &rare{roundTrips: make([]atomic.Uint32, max(0, len(s.kind.Percentiles)-len(s.roundTrips)))}
+	if s.rare.CompareAndSwap(nil, r) {
+		return r
+	}
+	return s.rare.Load()
 }
 
 // Add makes s part of what is published.
@@ -57,30 +87,59 @@ func (s *Series) Snapshot(out *Snapshot) {
 }
 
 func (s *Series) copy(out *Snapshot) {
-	out.Sent, out.Lost, out.Rounds = s.sent.Load(), s.lost.Load(), s.rounds.Load()
-	out.Duplicates, out.Late = s.duplicates.Load(), s.late.Load()
-	out.Marked, out.Reordered, out.TTLChanges = s.marked.Load(), s.reordered.Load(), s.ttlChanges.Load()
-	for i := range s.icmpErrors {
-		out.ICMPErrors[i] = s.icmpErrors[i].read()
+	trips := slices.Grow(out.RoundTrips[:0], len(s.kind.Percentiles))
+	*out = Snapshot{
+		Sent: s.sent.Load(), Lost: s.lost.Load(), Rounds: uint64(s.rounds.Load()),
+		RoundSent: uint64(s.roundSent.Load()), RoundLost: uint64(s.roundLost.Load()), RoundAnswered: uint64(s.roundAnswered.Load()),
+		RoundEnd: time.Unix(int64(s.roundEnd.Load()), 0),
 	}
-	for i := range s.unknown {
-		out.Unknown[i] = s.unknown[i].Load()
+	r := s.rare.Load()
+	for i := range s.kind.Percentiles {
+		switch {
+		case i < len(s.roundTrips):
+			trips = append(trips, duration(&s.roundTrips[i]))
+		case r != nil:
+			trips = append(trips, duration(&r.roundTrips[i-len(s.roundTrips)]))
+		default:
+			trips = append(trips, 0)
+		}
 	}
-	out.Uncertain = s.roundUncertain.Load()
-	for i := range s.notSent {
-		out.NotSent[i] = s.notSent[i].Load()
+	out.RoundTrips = trips
+	if len(trips) > 0 { // of one round trip, unless rare knows better
+		out.Min, out.Max = trips[0], trips[0]
 	}
-	for i := range s.causes {
-		out.Causes[i] = s.causes[i].Load()
-	}
-	out.RoundSent, out.RoundLost, out.RoundAnswered = s.roundSent.Load(), s.roundLost.Load(), s.roundAnswered.Load()
-	out.RoundEnd = time.Unix(0, int64(s.roundEnd.Load()))
-	out.Min, out.Max, out.Jitter = time.Duration(s.roundMin.Load()), time.Duration(s.roundMax.Load()), time.Duration(s.roundJitter.Load())
-	if cap(out.RoundTrips) < len(s.roundTrips) {
-		out.RoundTrips = make([]time.Duration, len(s.roundTrips))
-	}
-	out.RoundTrips = out.RoundTrips[:len(s.roundTrips)]
-	for i := range s.roundTrips {
-		out.RoundTrips[i] = time.Duration(s.roundTrips[i].Load())
+	out.Causes[Timeout] = out.Lost
+	if r != nil {
+		r.copy(out)
 	}
 }
+
+func (r *rare) copy(out *Snapshot) {
+	out.Duplicates, out.Late, out.Marked = r.duplicates.Load(), r.late.Load(), r.marked.Load()
+	out.Reordered, out.TTLChanges = r.reordered.Load(), r.ttlChanges.Load()
+	for i := range r.icmpErrors {
+		out.ICMPErrors[i] = r.icmpErrors[i].read()
+	}
+	for i := range r.causes {
+		if i != int(Timeout) {
+			out.Causes[i] = r.causes[i].Load()
+			out.Causes[Timeout] -= out.Causes[i]
+		}
+	}
+	for i := range r.notSent {
+		out.NotSent[i] = r.notSent[i].Load()
+	}
+	for i := range r.unknown {
+		out.Unknown[i] = r.unknown[i].Load()
+	}
+	if r.spread.Load() {
+		out.Min, out.Max, out.Jitter = duration(&r.shortest), duration(&r.longest), duration(&r.jitter)
+		out.Uncertain = r.uncertain.Load()
+	}
+}
+
+func duration(ns *atomic.Uint32) time.Duration {
+	return time.Duration(math.Float32frombits(ns.Load()))
+}
+
+func setDuration(to *atomic.Uint32, ns float32) { to.Store(math.Float32bits(ns)) }

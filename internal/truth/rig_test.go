@@ -252,14 +252,14 @@ func (r *run) series(name string) []*result.Series {
 	r.t.Helper()
 	var all []*result.Series
 	for _, s := range r.running.Store.Series() {
-		if s.Labels.Destination == r.names[name] {
+		if s.Labels().Destination == r.names[name] {
 			all = append(all, s)
 		}
 	}
 	if len(all) == 0 {
 		r.t.Fatalf("target %s has no series", name)
 	}
-	slices.SortFunc(all, func(a, b *result.Series) int { return bytes.Compare([]byte(a.Labels.Group), []byte(b.Labels.Group)) })
+	slices.SortFunc(all, func(a, b *result.Series) int { return bytes.Compare([]byte(a.Labels().Group), []byte(b.Labels().Group)) })
 	return all
 }
 

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"hash/fnv"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+)
+
+// How flows and targets come and go. Only the control side does it, under
+// Engine.mu. What goes is not forgotten at once: late answers still find a flow,
+// probes under way still count, a scrape still reads a series.
+
+// resting is how long something that went is kept, beyond the longest timeout.
+const resting = time.Minute
+
+// acquire returns the flow with this identity for one more user, or 0 when
+// another worker owns it.
+func (e *Engine) acquire(key packet.Flow, t *target, group *plan.Group, src int) uint32 {
+	hash := e.Secret.Hash(&key)
+	n, f := e.lookup(hash, &key)
+	if f == nil {
+		n = e.flows.take(1)
+		f = e.flows.at(n)
+		f.hash, f.remote, f.local = hash, key.Remote.As16(), e.localNumber(key.Local)
+		f.proto, f.localPort, f.remotePort = key.Proto, key.LocalPort, key.RemotePort
+		f.owner, f.dscp = t.owner(), group.DSCP
+		e.fresh[n] = 0
+		e.insert(hash, n)
+	}
+	if f.owner != t.owner() {
+		return 0
+	}
+	delete(e.retired, n) // it may have been on its way out
+	f.users++
+	if needs, fresh := e.fresh[n]; fresh {
+		e.fresh[n] = needs + slotsNeeded(t.plan, group, src, e.Interval)
+	}
+	return n
+}
+
+// insert makes a flow findable, though without slots nobody uses it yet.
+func (e *Engine) insert(hash uint64, n uint32) {
+	ix := e.index.Load()
+	if ix.full() {
+		ix = e.reindex(2 * ix.count)
+	}
+	ix.insert(hash, n)
+	e.index.Store(ix)
+}
+
+// reindex returns an index of all flows with room for more.
+func (e *Engine) reindex(room int) *index {
+	old := e.index.Load()
+	ix := newIndex(max(room, old.count) + 1)
+	for i := range old.entries {
+		if n := old.entries[i].Load(); n != 0 {
+			if _, dead := e.dead[n]; !dead {
+				ix.insert(e.flows.at(n).hash, n)
+			}
+		}
+	}
+	return ix
+}
+
+// release gives a flow up for one user. Late answers find it for a while.
+func (e *Engine) release(n uint32) {
+	if n == 0 {
+		return
+	}
+	f := e.flows.at(n)
+	if f.users--; f.users == 0 {
+		e.retired[n] = time.Now().Add(resting + e.longest)
+	}
+}
+
+// identifier chooses an echo identifier for a flow: the same at every start
+// where possible, because identifiers are paths to devices that hash them, and
+// its own, because the flow is found by it.
+func (e *Engine) identifier(key packet.Flow, t *target, group *plan.Group) uint16 {
+	h := fnv.New32a()
+	h.Write([]byte(t.plan.Name + "\x00" + group.Name))
+	key.RemotePort = 0
+	for id := uint16(h.Sum32()) | 1; ; id++ {
+		key.LocalPort = id
+		if n, _ := e.lookup(e.Secret.Hash(&key), &key); n == 0 {
+			return id
+		}
+	}
+}
+
+// prune forgets what no answer can belong to any more: first nobody finds it,
+// then, when every worker has come round since, its place is free.
+func (e *Engine) prune() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	seen := e.seenByAll(e.clock.now())
+	for n, since := range e.dead {
+		f := e.flows.at(n)
+		if since < seen && !e.busy(f) {
+			e.slots.give(f.slots.Load(), 1<<f.bits)
+			f.hop.Load().Release()
+			e.flows.give(n, 1)
+			delete(e.dead, n)
+		}
+	}
+	now := time.Now()
+	for n, l := range e.leaving {
+		if t := e.targets.at(n); now.After(l.at) && t.state.Load()&targetLeft != 0 {
+			e.forget(n, t, l.shared)
+			delete(e.leaving, n)
+		}
+	}
+	gone := false
+	for n, at := range e.retired {
+		if now.After(at) {
+			delete(e.retired, n)
+			e.dead[n] = e.clock.now()
+			gone = true
+		}
+	}
+	if !gone {
+		return
+	}
+	e.index.Store(e.reindex(0))
+	if err := e.publish(); err != nil {
+		e.Log.Error("cannot update the XDP program", "error", err)
+	}
+}
+
+// busy says whether a flow still has a probe to be counted.
+func (e *Engine) busy(f *flow) bool {
+	for n := range uint32(1) << f.bits {
+		if e.slots.at(f.slots.Load() + n).busy() {
+			return true
+		}
+	}
+	return false
+}
+
+// leaving is a removed target.
+type leaving struct {
+	at     time.Time // when it may be forgotten
+	shared []uint32  // flows that others still use, whose slots may name its legs
+}
+
+// leave notes that a target was removed.
+func (e *Engine) leave(n uint32, t *target) {
+	l := leaving{at: time.Now().Add(resting + e.longest)}
+	for g := range t.plan.Groups {
+		s := e.series.at(t.series + uint32(g))
+		for i := range len(t.plan.Addrs) * len(t.plan.Groups[g].Sources) {
+			leg := s.legs + uint32(i)
+			if flow, _ := e.legs.at(leg).way(); flow != 0 && e.flows.at(flow).users > 1 {
+				l.shared = append(l.shared, flow)
+			}
+			e.drop(leg, result.NoRoute)
+		}
+	}
+	e.leaving[n] = l
+}
+
+// forget gives the numbers of a target back.
+func (e *Engine) forget(n uint32, t *target, shared []uint32) {
+	for _, flow := range shared {
+		f := e.flows.at(flow)
+		for i := range uint32(1) << f.bits {
+			sl := e.slots.at(f.slots.Load() + i)
+			word := sl.word.Load()
+			if !sl.busy() && e.targets.at(e.series.at(e.legs.at(sl.leg.Load()).series).target) == t {
+				sl.word.CompareAndSwap(word, wordOf(genOf(word), free, 0))
+			}
+		}
+	}
+	for g := range t.plan.Groups {
+		s := e.series.at(t.series + uint32(g))
+		legs := uint32(len(t.plan.Addrs) * len(t.plan.Groups[g].Sources))
+		for l := range legs {
+			e.histories.give(e.legs.at(s.legs+l).long, 1)
+		}
+		e.legs.give(s.legs, legs)
+	}
+	e.series.give(t.series, uint32(len(t.plan.Groups)))
+	e.targets.give(n, 1)
+	delete(e.moved, n)
+}
