@@ -26,19 +26,19 @@ func (e *Engine) address(target uint32, a int) netip.Addr {
 // bind binds all legs of a target anew; a leg whose source address did not
 // change keeps its flow, and so its probes under way. Legs that get another flow
 // use it from the next publish on.
-func (e *Engine) bind(target uint32) {
+func (e *Engine) bind(from router, target uint32) {
 	t := e.targets.at(target)
 	for g := range t.plan.Groups {
 		group := &t.plan.Groups[g]
 		s := e.series.at(t.series + uint32(g))
 		for a := range t.plan.Addrs {
 			dst := e.address(target, a)
-			var r *answer
+			var r answer
 			for i, src := range group.Sources {
-				if r == nil || r.src != src.Addr { // source ports do not matter to a route
-					r = e.ask(dst, src.Addr)
+				if i == 0 || r.src != src.Addr { // source ports do not matter to a route
+					r = e.ask(from, dst, src.Addr)
 				}
-				e.bindLeg(t, group, s, s.legs+uint32(a*len(group.Sources)+i), i, dst, r)
+				e.bindLeg(t, group, s, s.legs+uint32(a*len(group.Sources)+i), i, dst, &r)
 			}
 		}
 	}
@@ -52,14 +52,36 @@ type answer struct {
 	told  bool // the log knows
 }
 
-func (e *Engine) ask(dst, src netip.Addr) *answer {
-	a := &answer{src: src}
+func (e *Engine) ask(from router, dst, src netip.Addr) answer {
+	a := answer{src: src}
 	if e.ForeignSource {
-		a.route, a.err = e.Link.RouteForeign(dst, src)
+		a.route, a.err = from.RouteForeign(dst, src)
 	} else {
-		a.route, a.err = e.Link.Route(dst, src)
+		a.route, a.err = from.Route(dst, src)
 	}
 	return a
+}
+
+// router is what is asked for routes: the kernel, or what it said of all of
+// them a moment ago.
+type router interface {
+	Route(dst, src netip.Addr) (netdev.Route, error)
+	RouteForeign(dst, src netip.Addr) (netdev.Route, error)
+}
+
+// few is how many targets are asked for one by one.
+const few = 16
+
+// routerFor returns whom to ask for the routes of this many targets.
+func (e *Engine) routerFor(targets int) router {
+	if targets > few {
+		all, err := e.Link.Routes()
+		if err == nil {
+			return all
+		}
+		e.Log.Debug("cannot read all routes; asking for each", "error", err)
+	}
+	return e.Link
 }
 
 func (e *Engine) bindLeg(t *target, group *plan.Group, s *series, leg uint32, i int, dst netip.Addr, r *answer) {
@@ -108,7 +130,7 @@ func (e *Engine) commit() {
 		l.flow.Store(n)
 		e.release(old)
 	}
-	clear(e.staged)
+	e.staged = map[uint32]uint32{} // not cleared: it may have been large
 }
 
 // drop takes a leg's flows away.
@@ -150,25 +172,14 @@ func (e *Engine) reasonOf(err error) result.Reason {
 	return result.NoRoute
 }
 
-// aim lets a flow's probes leave by this next hop.
-func (e *Engine) aim(f *flow, nextHop netip.Addr) {
-	old := f.hop.Load()
-	if old != nil && old.Addr == nextHop {
-		return
-	}
-	f.hop.Store(e.Link.Hop(nextHop))
-	if old != nil {
-		old.Release()
-	}
-}
-
 // rebind asks for all routes again after something changed.
 func (e *Engine) rebind() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	from := e.routerFor(int(e.targets.used))
 	for n := uint32(1); n < e.targets.used; n++ {
 		if t := e.targets.at(n); t.plan != nil && !t.gone() {
-			e.bind(n)
+			e.bind(from, n)
 		}
 	}
 	if err := e.publish(); err != nil {

@@ -59,6 +59,7 @@ type Engine struct {
 	legs      arena[leg]
 	histories arena[history]
 	flows     arena[flow]
+	hops      arena[hop]
 	slots     arena[slot]
 
 	suspects    suspects
@@ -77,6 +78,8 @@ type Engine struct {
 	retired  map[uint32]time.Time // flows without users, still found by late answers until then
 	dead     map[uint32]int64     // flows that nobody finds any more, since, ns
 	leaving  map[uint32]leaving   // targets that were removed
+	byHop    map[netip.Addr]uint32
+	deadHops map[uint32]int64 // next hops without flows, since, ns
 	seed     maphash.Seed
 }
 
@@ -86,6 +89,7 @@ func New(o Options) (*Engine, error) {
 		Options: o, interval: int64(o.Interval), tick: int64(o.Tick),
 		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, fresh: map[uint32]int{},
 		staged: map[uint32]uint32{}, retired: map[uint32]time.Time{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
+		byHop: map[netip.Addr]uint32{}, deadHops: map[uint32]int64{},
 		verifier: packet.NewVerifier(o.Secret),
 		seed:     maphash.MakeSeed(),
 	}
@@ -124,10 +128,21 @@ func (e *Engine) Run(ctx context.Context) {
 			workers.Wait()
 			return
 		case <-e.Link.Changes():
+			began := time.Now()
 			e.rebind()
+			// A host whose routes change all the time gets a quarter of a core
+			// at the most.
+			pause(ctx, 3*time.Since(began))
 		case <-prune.C:
 			e.prune()
 		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
@@ -138,9 +153,10 @@ func (e *Engine) Add(plans ...*plan.Target) error {
 	defer e.mu.Unlock()
 	given := make([][]uint32, len(e.workers))
 	var shown []*result.Series
+	from := e.routerFor(len(plans))
 	for _, p := range plans {
 		n := e.enter(p)
-		e.bind(n)
+		e.bind(from, n)
 		t := e.targets.at(n)
 		given[t.owner()] = append(given[t.owner()], n)
 		for g := range p.Groups {
@@ -256,7 +272,7 @@ func (e *Engine) Move(name string, to netip.Addr) error {
 		return nil
 	}
 	e.moved[n] = to
-	e.bind(n)
+	e.bind(e.Link, n)
 	return e.publish()
 }
 
@@ -303,7 +319,7 @@ func (e *Engine) publish() error {
 		f.bits = slotBits(f.proto, needs)
 		f.slots.Store(e.slots.take(1 << f.bits))
 	}
-	clear(e.fresh)
+	e.fresh = map[uint32]int{} // not cleared: it may have been large
 	filter := e.filter()
 	if err := e.Program.SetFilter(filter); err != nil {
 		return err

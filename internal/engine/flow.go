@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"sync/atomic"
 
-	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 )
 
@@ -16,8 +15,8 @@ import (
 type flow struct {
 	hash   uint64
 	remote [16]byte // IPv4 mapped into IPv6
-	hop    atomic.Pointer[netdev.NextHop]
 
+	hop   atomic.Uint32 // in Engine.hops
 	slots atomic.Uint32 // first of 1<<bits; probe n uses slots + n mod 1<<bits; 0: not published
 	last  atomic.Uint32 // number of the newest probe; the owner stores
 	peer  atomic.Uint32 // TTL of the last answer (8 bits, 0: none came), peerClosed
@@ -30,11 +29,11 @@ type flow struct {
 
 	// Owner only.
 	newest     uint16 // the highest number that was answered, its low bits
-	newestTime uint32 // and when, in units of 256 ns
+	users      uint16 // legs that send on it. Control only
+	newestTime uint32 // when newest was answered, in units of 256 ns
 	offset     uint32 // TCP: where the next sequence number stands in its window
 
 	local uint32 // our address, in Engine.locals
-	users uint32 // legs that send on it. Control only
 }
 
 // peerClosed says of a TCP flow that the newest probe was answered by RST+ACK,

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"hash/fnv"
+	"math"
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
@@ -19,7 +20,7 @@ import (
 const resting = time.Minute
 
 // acquire returns the flow with this identity for one more user, or 0 when
-// another worker owns it.
+// another worker owns it or it has as many users as it can.
 func (e *Engine) acquire(key packet.Flow, t *target, group *plan.Group, src int) uint32 {
 	hash := e.Secret.Hash(&key)
 	n, f := e.lookup(hash, &key)
@@ -32,7 +33,7 @@ func (e *Engine) acquire(key packet.Flow, t *target, group *plan.Group, src int)
 		e.fresh[n] = 0
 		e.insert(hash, n)
 	}
-	if f.owner != t.owner() {
+	if f.owner != t.owner() || f.users == math.MaxUint16 {
 		return 0
 	}
 	delete(e.retired, n) // it may have been on its way out
@@ -103,11 +104,12 @@ func (e *Engine) prune() {
 		f := e.flows.at(n)
 		if since < seen && !e.busy(f) {
 			e.slots.give(f.slots.Load(), 1<<f.bits)
-			f.hop.Load().Release()
+			e.leaveHop(f.hop.Load())
 			e.flows.give(n, 1)
 			delete(e.dead, n)
 		}
 	}
+	e.pruneHops(seen)
 	now := time.Now()
 	for n, l := range e.leaving {
 		if t := e.targets.at(n); now.After(l.at) && t.state.Load()&targetLeft != 0 {

@@ -17,6 +17,14 @@ func (s *schedule) next() (target uint32, due int64, ok bool) {
 	return s.targets[0], s.due[0], true
 }
 
+// grow makes room for more targets, no more than they need.
+func (s *schedule) grow(targets int) {
+	if room := len(s.due) + targets; room > cap(s.due) {
+		s.due = append(make([]int64, 0, room), s.due...)
+		s.targets = append(make([]uint32, 0, room), s.targets...)
+	}
+}
+
 func (s *schedule) add(target uint32, due int64) {
 	s.due = append(s.due, due)
 	s.targets = append(s.targets, target)

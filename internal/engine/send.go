@@ -38,7 +38,7 @@ func (w *worker) probe(t *target, now int64) {
 		w.skip(s, r, why)
 		return
 	}
-	state, mac := f.hop.Load().Load()
+	state, mac := e.hops.at(f.hop.Load()).next.Load()
 	switch state {
 	case netdev.HopPending:
 		w.skip(s, r, result.NeighbourPending)
@@ -170,7 +170,7 @@ func (w *worker) nextOffset(f *flow, key *packet.Flow, s *series, mac [6]byte) u
 func (w *worker) sendResets() {
 	for i, r := range w.resets {
 		f := w.engine.flows.at(r.flow)
-		if state, mac := f.hop.Load().Load(); state == netdev.HopReady {
+		if state, mac := w.engine.hops.at(f.hop.Load()).next.Load(); state == netdev.HopReady {
 			key := w.engine.identity(f)
 			w.queueReset(f, &key, r.seq, mac)
 		}

@@ -91,6 +91,7 @@ func (w *worker) take() {
 	}
 	w.mu.Unlock()
 	now := w.engine.clock.now()
+	w.schedule.grow(len(arrived))
 	for _, n := range arrived {
 		t := w.engine.targets.at(n)
 		if t.plan.Probes() > 0 {

@@ -190,5 +190,5 @@ func (n *names) shown() []*metrics.Target {
 
 // build makes the plan for the addresses known now.
 func (p *prober) build() (*plan.Plan, error) {
-	return plan.Build(p.cfg, plan.Inputs{Addrs: p.names.addrs, Self: p.isLocal, Local: p.isLocal})
+	return plan.Build(p.cfg, plan.Inputs{Addrs: p.names.addrs, Self: p.isSelf, Local: p.isLocal})
 }

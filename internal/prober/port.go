@@ -21,6 +21,7 @@ import (
 // goroutine that starts the prober fills it in; shown only reads it.
 type port struct {
 	link       *netdev.Link
+	routes     *netdev.Routes // while starting
 	program    *steer.Program
 	attachment steer.Attachment
 	sockets    []*xsk.Socket
@@ -61,9 +62,15 @@ func (p *prober) openLinks(ctx context.Context) error {
 // ifaces names the interfaces, for messages.
 func (p *prober) ifaces() string { return strings.Join(p.Ifaces, ", ") }
 
-// route asks the kernel for the route to dst.
+// route asks for the route to dst: of the moment when the start read all of
+// them, later the kernel.
 func (t *port) route(dst, src netip.Addr, foreign bool) (netdev.Route, error) {
-	if foreign {
+	switch {
+	case t.routes != nil && foreign:
+		return t.routes.RouteForeign(dst, src)
+	case t.routes != nil:
+		return t.routes.Route(dst, src)
+	case foreign:
 		return t.link.RouteForeign(dst, src)
 	}
 	return t.link.Route(dst, src)

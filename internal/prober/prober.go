@@ -101,6 +101,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := p.place(); err != nil {
 		return err
 	}
+	for _, port := range p.ports {
+		port.routes = nil // from now on routes may change
+	}
 	limiter := engine.NewLimiter(float64(p.cfg.Safety.MaxPPS))
 	for _, port := range p.ports {
 		if err := port.attach(p, limiter); err != nil {
@@ -183,9 +186,13 @@ func (p *prober) defaults(o config.Options) (*config.Config, error) {
 }
 
 // makePlan resolves names and plans the probes.
-func (p *prober) makePlan(ctx context.Context) error {
+func (p *prober) makePlan(ctx context.Context) (err error) {
+	for _, port := range p.ports {
+		if port.routes, err = port.link.Routes(); err != nil {
+			return err
+		}
+	}
 	p.resolveNames(ctx)
-	var err error
 	if p.plan, err = p.build(); err != nil {
 		return err
 	}
@@ -194,6 +201,12 @@ func (p *prober) makePlan(ctx context.Context) error {
 		p.Log.Warn(w.String())
 	}
 	return nil
+}
+
+// isSelf says whether packets to an address stay on this host.
+func (p *prober) isSelf(a netip.Addr) bool {
+	_, err := p.ports[0].route(a, netip.Addr{}, false)
+	return errors.Is(err, netdev.ErrLocal)
 }
 
 // isLocal says whether the kernel calls an address this host's own.
