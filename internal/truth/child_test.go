@@ -293,3 +293,13 @@ func (c *child) pause(packets, after uint64, limit time.Duration) (f figures, ro
 	})
 	return f, rounds
 }
+
+// reach waits until this many probes are accounted for.
+func (c *child) reach(probes uint64) {
+	c.t.Helper()
+	var f figures
+	c.wait(func() bool {
+		f = c.page().figures(c.t)
+		return f.sent+f.notSent+f.unknown >= probes
+	}, 60*time.Second, func() string { return fmt.Sprintf("%s; want %d", f, probes) })
+}
