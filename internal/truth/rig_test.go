@@ -124,7 +124,9 @@ func (r *run) series(name string) []*result.Series {
 	if len(all) == 0 {
 		r.t.Fatalf("target %s has no series", name)
 	}
-	slices.SortFunc(all, func(a, b *result.Series) int { return bytes.Compare([]byte(a.Labels().Group), []byte(b.Labels().Group)) })
+	slices.SortFunc(all, func(a, b *result.Series) int {
+		return bytes.Compare([]byte(a.Labels().Group), []byte(b.Labels().Group))
+	})
 	return all
 }
 
