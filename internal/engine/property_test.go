@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -72,12 +73,16 @@ func (w *watcher) stop() {
 	w.ended.Wait()
 }
 
-// of returns when probes to any of these addresses arrived, in order.
-func (w *watcher) of(addrs []netip.Addr) (all []time.Time) {
+// of returns when probes of a target arrived, in order.
+func (w *watcher) of(tg *probedTarget) (all []time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, a := range addrs { // a target leads to one after the other
-		all = append(all, w.seen[a]...)
+	for _, a := range tg.addrs { // it leads to one after the other
+		for _, at := range w.seen[a] {
+			if at.After(tg.added) && (tg.again.IsZero() || at.Before(tg.again)) {
+				all = append(all, at)
+			}
+		}
 	}
 	return all
 }
@@ -106,6 +111,7 @@ type probedTarget struct {
 	addrs           []netip.Addr
 	added, addedBy  time.Time // before and after the call
 	removed, goneBy time.Time
+	again           time.Time // when another target took its name and address
 }
 
 // Over any number of queues and any sequence of Add, Remove and Move while
@@ -174,13 +180,13 @@ func asPlanned(t *testing.T, queues int) {
 	first := &probedTarget{name: "first", addrs: []netip.Addr{fresh()}}
 	add(first)
 	time.Sleep(2 * time.Second)
-	var targets, live []*probedTarget
+	var targets, live, gone []*probedTarget
 	for step := range steps {
 		var pick int
 		if len(live) > 0 {
 			pick = rnd.IntN(len(live))
 		}
-		switch op := rnd.IntN(4); {
+		switch op := rnd.IntN(6); {
 		case op < 2 || len(live) == 0:
 			var batch []*probedTarget
 			for i := range 1 + rnd.IntN(8) {
@@ -188,14 +194,28 @@ func asPlanned(t *testing.T, queues int) {
 			}
 			add(batch...)
 			targets, live = append(targets, batch...), append(live, batch...)
-		case op == 2:
-			tg := live[pick]
-			tg.removed = time.Now()
-			if err := r.Remove(tg.name); err != nil {
+		case op < 4:
+			batch := slices.Clone(live[pick:min(len(live), pick+1+rnd.IntN(6))])
+			var names []string
+			for _, tg := range batch {
+				names = append(names, tg.name)
+				tg.removed = time.Now()
+			}
+			if err := r.Remove(names...); err != nil {
 				t.Fatal(err)
 			}
-			tg.goneBy = time.Now()
-			live = append(live[:pick], live[pick+1:]...)
+			for _, tg := range batch {
+				tg.goneBy = time.Now()
+			}
+			gone = append(gone, batch...)
+			live = slices.Delete(live, pick, pick+len(batch))
+		case op == 4 && len(gone) > 0: // one that was there before, where it began: its worker is the same
+			old := gone[len(gone)-1]
+			gone = gone[:len(gone)-1]
+			tg := &probedTarget{name: old.name, addrs: slices.Clone(old.addrs[:1])}
+			add(tg)
+			old.again = tg.added
+			targets, live = append(targets, tg), append(live, tg)
 		default:
 			tg, to := live[pick], fresh()
 			tg.addrs = append(tg.addrs, to)
@@ -224,7 +244,7 @@ func asPlanned(t *testing.T, queues int) {
 		t.Fatalf("the far side missed %d frames (%v): the test is void", st.Drops, err)
 	}
 	for _, tg := range targets {
-		at := w.of(tg.addrs)
+		at := w.of(tg)
 		if lived := tg.removed.Sub(tg.addedBy); len(at) == 0 {
 			if lived > 2*interval {
 				t.Errorf("%s was never probed in %v", tg.name, lived)
@@ -238,7 +258,7 @@ func asPlanned(t *testing.T, queues int) {
 		if late := from.Sub(tg.addedBy); late > 2*interval {
 			t.Errorf("%s: its first probe came %v after it was added", tg.name, late)
 		}
-		if early := tg.removed.Sub(to); early > gap+tolerance {
+		if early := tg.removed.Sub(to); early > gap+tolerance && tg.removed.Sub(tg.addedBy) > 2*interval {
 			t.Errorf("%s: its last probe came %v before it was removed", tg.name, early)
 		}
 		if after := to.Sub(tg.goneBy); after > tolerance {
