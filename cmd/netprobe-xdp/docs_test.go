@@ -47,7 +47,7 @@ func TestMetricsPage(t *testing.T) {
 
 	served := found(`(?m)^# TYPE (netprobe_\S+ \S+)$`, w.Body.String())
 	var listed []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `(netprobe_[a-z_]+)` \\| (gauge|counter)").FindAllStringSubmatch(doc, -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `(netprobe_[a-z_]+)` \\| (gauge|counter|histogram)").FindAllStringSubmatch(doc, -1) {
 		listed = append(listed, m[1]+" "+m[2])
 	}
 	slices.Sort(listed)

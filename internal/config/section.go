@@ -147,19 +147,19 @@ func (v value) cpus() ([]int, bool) {
 	return cpus, ok
 }
 
-// allHistograms stands for every target in metrics.histograms.
-const allHistograms = "all"
+// AllHistograms, alone, stands for every target in metrics.histograms.
+const AllHistograms = "all"
 
 // histograms reads names of targets, which checkHistograms looks up once all are
 // known.
 func (v value) histograms() ([]string, bool) {
-	items, ok := v.items("a list of names of targets, or [" + allHistograms + "]")
+	items, ok := v.items("a list of names of targets, or [" + AllHistograms + "]")
 	v.d.histograms = nil
 	var names []string
 	for _, it := range items {
 		name, good := it.text("the name of a target")
-		if good && name == allHistograms && len(items) > 1 {
-			it.fault("read "+allHistograms+" among others", "allowed: "+allHistograms+" alone, or names of targets")
+		if good && name == AllHistograms && len(items) > 1 {
+			it.fault("read "+AllHistograms+" among others", "allowed: "+AllHistograms+" alone, or names of targets")
 			good = false
 		}
 		if !good {
@@ -169,7 +169,7 @@ func (v value) histograms() ([]string, bool) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
-		if name != allHistograms {
+		if name != AllHistograms {
 			v.d.histograms = append(v.d.histograms, it)
 		}
 	}
@@ -193,7 +193,7 @@ func (d *decoder) checkHistograms() {
 	}
 	for _, v := range d.histograms {
 		if missing[v.node.Value] {
-			v.fault("there is no target "+v.show(), "allowed: names of targets, or "+allHistograms+" alone")
+			v.fault("there is no target "+v.show(), "allowed: names of targets, or "+AllHistograms+" alone")
 		}
 	}
 }

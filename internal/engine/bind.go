@@ -159,6 +159,9 @@ func (e *Engine) unbind(t *target, group *plan.Group, leg uint32, dst netip.Addr
 		}
 	}
 	e.drop(leg, why)
+	if why == result.OtherInterface && (len(e.astray) == 0 || e.astray[len(e.astray)-1] != t.plan.Name) {
+		e.astray = append(e.astray, t.plan.Name)
+	}
 }
 
 func (e *Engine) reasonOf(err error) result.Reason {
@@ -185,4 +188,8 @@ func (e *Engine) rebind() {
 	if err := e.publish(); err != nil {
 		e.Log.Error("cannot update the XDP program", "error", err)
 	}
+	if e.Astray != nil && len(e.astray) > 0 {
+		e.Astray(e.astray)
+	}
+	e.astray = nil
 }

@@ -35,9 +35,15 @@ type Options struct {
 	Interval      time.Duration // of every target
 	Tick          time.Duration // probes due within one tick share a wake-up
 	Percentiles   []int
-	Limiter       *Limiter // shared by all engines
-	ForeignSource bool     // sources need not be local addresses
-	Log           *slog.Logger
+	Limiter       *Limiter                 // shared by all engines
+	ForeignSource bool                     // sources need not be local addresses
+	Workers       int                      // 0: one per queue, at most one per CPU
+	Pinning       []int                    // CPUs for the workers, in turn; empty: not pinned
+	Histogram     func(target string) bool // whether to keep one; nil: for none
+	// Astray is told of targets whose route now leaves by another interface.
+	// May be nil; must not call the engine.
+	Astray func(targets []string)
+	Log    *slog.Logger
 }
 
 // Engine probes through one interface. Add, Remove, Move and Run may be called
@@ -79,6 +85,7 @@ type Engine struct {
 	dead     map[uint32]int64     // flows that nobody finds any more, since, ns
 	leaving  map[uint32]leaving   // targets that were removed
 	byHop    map[netip.Addr]uint32
+	astray   []string         // targets whose route leaves by another interface
 	deadHops map[uint32]int64 // next hops without flows, since, ns
 	seed     maphash.Seed
 }
@@ -100,6 +107,9 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	count := min(len(o.Sockets), runtime.NumCPU(), 256)
+	if o.Workers > 0 {
+		count = min(count, o.Workers)
+	}
 	for i := range count {
 		w := &worker{
 			engine: e, number: uint8(i), inboxes: make([]inbox, count),
@@ -188,6 +198,9 @@ func (e *Engine) enter(p *plan.Target) uint32 {
 		s := e.series.at(t.series + uint32(g))
 		s.class, s.target = e.classOf(p, group), n
 		s.result.Init(&s.class.kind, &p.Name)
+		if e.Histogram != nil && e.Histogram(p.Name) {
+			s.result.KeepHistogram()
+		}
 		count := len(p.Addrs) * len(group.Sources)
 		s.legs = e.legs.take(uint32(count))
 		for i := range count {

@@ -41,12 +41,13 @@ func (e *expiry) oldest() (uint32, *slot) {
 	return n, e.slots.at(n)
 }
 
-// pop returns the oldest slot if its time is over at now, and takes it out.
-func (e *expiry) pop(now int64) *slot {
-	_, s := e.oldest()
+// pop returns the oldest slot if its time is over at now, and takes it out; nil
+// otherwise.
+func (e *expiry) pop(now int64) (uint32, *slot) {
+	n, s := e.oldest()
 	if s == nil || s.sent+e.timeout+int64(grace) > now {
-		return nil
+		return 0, nil
 	}
 	e.remove(s)
-	return s
+	return n, s
 }

@@ -43,6 +43,9 @@ const peerClosed = 1 << 8
 // at returns the number of the slot of probe n.
 func (f *flow) at(n uint32) uint32 { return f.slots.Load() + n&(1<<f.bits-1) }
 
+// holds says whether a slot is one of the flow's.
+func (f *flow) holds(slot uint32) bool { return slot-f.slots.Load() < 1<<f.bits }
+
 // identity returns what the flow is to packets.
 func (e *Engine) identity(f *flow) packet.Flow {
 	return packet.Flow{

@@ -40,7 +40,7 @@ func (w *worker) collect() {
 			// It may have been counted meanwhile, and even be in use again.
 			s := w.engine.slots.at(n)
 			if st := stateOf(s.word.Load()); s.queued() && (st == answered || st == refused) {
-				w.settle(s)
+				w.settle(n)
 			}
 		}
 	}

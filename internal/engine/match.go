@@ -55,7 +55,7 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 	switch sl.claim(word, to, rx) {
 	case claimed:
 		if f.owner == w.number {
-			w.settle(sl)
+			w.settle(n)
 		} else {
 			e.workers[f.owner].inboxes[w.number].put(n)
 		}

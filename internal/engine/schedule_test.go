@@ -93,20 +93,20 @@ func TestExpiryIsOldestFirst(t *testing.T) {
 	}
 	e.remove(slots.at(first + 2)) // answered meanwhile
 	over := int64(time.Second + grace)
-	if s := e.pop(over - 1); s != nil {
+	if _, s := e.pop(over - 1); s != nil {
 		t.Error("popped before its time")
 	}
 	for _, i := range []uint32{0, 1, 3, 4} {
 		at := over + int64(i)*int64(time.Millisecond)
-		if s := e.pop(at); s != slots.at(first+i) || s.queued() {
+		if n, s := e.pop(at); n != first+i || s != slots.at(n) || s.queued() {
 			t.Fatalf("slot %d is not popped at its time", i)
 		}
-		if s := e.pop(at); s != nil {
+		if _, s := e.pop(at); s != nil {
 			t.Fatalf("another slot after %d", i)
 		}
 	}
 	e.push(first)
-	if s := e.pop(1 << 62); s != slots.at(first) {
+	if n, _ := e.pop(1 << 62); n != first {
 		t.Error("an emptied queue does not take slots again")
 	}
 }

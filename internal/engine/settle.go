@@ -14,7 +14,7 @@ import (
 func (w *worker) expire(seen int64) {
 	e := w.engine
 	for _, q := range w.expiries {
-		for sl := q.pop(seen); sl != nil; sl = q.pop(seen) {
+		for n, sl := q.pop(seen); sl != nil; n, sl = q.pop(seen) {
 			word := sl.word.Load()
 			to := uint64(expired)
 			why, ours := e.suspects.during(sl.sent, sl.sent+q.timeout)
@@ -33,7 +33,7 @@ func (w *worker) expire(seen int64) {
 				continue
 			}
 			if sl.busy() {
-				w.settle(sl)
+				w.settle(n)
 			}
 		}
 	}
@@ -44,8 +44,9 @@ func (w *worker) expire(seen int64) {
 const uncertainty = int64(20 * time.Microsecond)
 
 // settle counts an answered or refused slot. Only the owner calls it.
-func (w *worker) settle(sl *slot) {
+func (w *worker) settle(n uint32) {
 	e := w.engine
+	sl := e.slots.at(n)
 	word := sl.word.Load()
 	l := e.legs.at(sl.leg.Load())
 	s := e.series.at(l.series)
@@ -64,7 +65,8 @@ func (w *worker) settle(sl *slot) {
 	default:
 		r.Answer(rtt, w.mark(int64(sl.bracket)))
 		e.noteAnswered(l, sl.round, rtt)
-		if f, _ := l.way(); f != 0 && e.flows.at(f).reordered(genOf(word), sl.sent+int64(rtt)) {
+		// After a change of source address the leg's flow is another one.
+		if f, _ := l.way(); f != 0 && e.flows.at(f).holds(n) && e.flows.at(f).reordered(genOf(word), sl.sent+int64(rtt)) {
 			s.result.Reorder()
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
 )
@@ -24,7 +26,7 @@ const (
 	// overdue is how late probes may be before several share a kick and its
 	// stamp: single kicks carry some 200,000 probes per second and core.
 	overdue    = 2 * time.Millisecond
-	maxPerKick = 16
+	maxPerKick = 32
 	// resetsPerKick is how many resets go with one kick; nobody times them.
 	resetsPerKick = 32
 	// checkDrops is how often the sockets are asked what they dropped.
@@ -103,8 +105,10 @@ func (w *worker) take() {
 
 // run works until ctx ends.
 func (w *worker) run(ctx context.Context) {
-	runtime.LockOSThread() // a worker keeps its thread: no hand-over between a stamp and its kick
-	defer runtime.UnlockOSThread()
+	// A worker keeps its thread: no hand-over between a stamp and its kick. The
+	// thread ends with it.
+	runtime.LockOSThread()
+	w.pin()
 	for ctx.Err() == nil {
 		if w.news.Load() {
 			w.take()
@@ -124,6 +128,20 @@ func (w *worker) run(ctx context.Context) {
 		if wait > 0 {
 			w.waiter.Wait(time.Duration(wait))
 		}
+	}
+}
+
+// pin ties the worker's thread to its CPU, if it was given one.
+func (w *worker) pin() {
+	cpus := w.engine.Pinning
+	if len(cpus) == 0 {
+		return
+	}
+	cpu := cpus[int(w.number)%len(cpus)]
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		w.engine.Log.Warn("cannot pin a worker; it runs anywhere", "worker", w.number, "cpu", cpu, "error", err)
 	}
 }
 
@@ -167,12 +185,14 @@ func (w *worker) sendDue(now int64) int64 {
 	}
 }
 
-// untilExpiry is how long until a round may be completed by a timeout, ns.
+// untilExpiry is how long until a round may be completed by a timeout, ns: not
+// before the sockets are asked again what they dropped.
 func (w *worker) untilExpiry(now int64) int64 {
 	wait := int64(longestSleep)
+	next := w.seen.Load() + int64(checkDrops) - now
 	for _, e := range w.expiries {
 		if _, s := e.oldest(); s != nil {
-			wait = min(wait, max(1, s.sent+e.timeout+int64(grace)-now))
+			wait = min(wait, max(1, next+1, s.sent+e.timeout+int64(grace)-now))
 		}
 	}
 	return wait

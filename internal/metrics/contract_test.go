@@ -55,7 +55,7 @@ func TestContract(t *testing.T) {
 		}
 	}
 	for name, f := range got {
-		if f.help == "" || f.typ != "counter" && f.typ != "gauge" {
+		if f.help == "" || f.typ != "counter" && f.typ != "gauge" && f.typ != "histogram" {
 			t.Errorf("%s: HELP %q TYPE %q", name, f.help, f.typ)
 		}
 		known := slices.ContainsFunc(contract, func(c struct{ name, typ, labels, help string }) bool { return c.name == name })
@@ -94,6 +94,14 @@ func TestValues(t *testing.T) {
 	want(t, got, "icmp_loss_ratio", vague, "0")
 	want(t, got, "netprobe_unknown_total", with(vague, "reason", "ring_overflow"), "1")
 	want(t, got, "netprobe_round_trip_uncertain", vague, "1")
+
+	spread := five("spread", "ipv6", "validation", "standard")
+	want(t, got, "netprobe_round_trip_seconds", with(spread, "le", "1e-05"), "0")
+	want(t, got, "netprobe_round_trip_seconds", with(spread, "le", "2e-05"), "1")
+	want(t, got, "netprobe_round_trip_seconds", with(spread, "le", "5e-05"), "3")
+	want(t, got, "netprobe_round_trip_seconds", with(spread, "le", "+Inf"), "3")
+	want(t, got, "netprobe_round_trip_seconds", "_count"+spread, "3")
+	want(t, got, "netprobe_round_trip_seconds", "_sum"+spread, "7.5e-05")
 
 	dark := five("dark", "ipv6", "None", "standard") // total loss, state unset
 	want(t, got, "tcpsyn_sent_total", dark, "4")

@@ -89,6 +89,10 @@ func sample() Options {
 	vague.Unknown(result.RingOverflow)
 	add(st, icmp, "vague", "ipv4", "validation", "standard", 95).Publish(&vague, time.Unix(1700000000, 0))
 
+	spread := add(st, icmp, "spread", "ipv6", "validation", "standard", 95)
+	spread.KeepHistogram()
+	publish(spread, 0, 15*us, 30*us, 30*us)
+
 	closed := add(st, udp, "ns1", "ipv4", "None", "standard", 50)
 	publish(closed, 1, 500*us)
 
@@ -170,6 +174,14 @@ func parse(t testing.TB, page string) map[string]*parsed {
 		}
 		if _, dup := f.samples[labels]; dup {
 			t.Errorf("sample twice: %q", line)
+		}
+		if f.typ == "histogram" { // three series in one family, and one label that only the first has
+			labels = strings.TrimPrefix(labels, "_bucket")
+			switch {
+			case strings.HasPrefix(labels, "_sum"), strings.HasPrefix(labels, "_count"):
+				f.samples[labels] = value
+				continue
+			}
 		}
 		if len(f.samples) == 0 {
 			f.labels = labelNames(labels)

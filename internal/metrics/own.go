@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
@@ -19,6 +20,7 @@ var (
 	shortest      = family{"netprobe_round_trip_min_seconds", gauge, "The shortest round trip of the last round, where it has several."}
 	longest       = family{"netprobe_round_trip_max_seconds", gauge, "The longest round trip of the last round, where it has several."}
 	jitter        = family{"netprobe_jitter_seconds", gauge, "The mean difference between consecutive round trips of the last round, where it has several."}
+	distribution  = family{"netprobe_round_trip_seconds", "histogram", "Round trips of targets in metrics.histograms, marked ones left out."}
 	uncertain     = family{"netprobe_round_trip_uncertain", gauge, "1 while all round trips of the last round have an unusually uncertain time of sending."}
 	buildInfo     = family{"netprobe_build_info", gauge, "The program's version, the Go version it was built with, and the revision of its source."}
 	targetInfo    = family{"netprobe_target_info", gauge, "What is probed of a target: its type, address and port."}
@@ -63,6 +65,9 @@ func ownSeries(snap *result.Snapshot) int {
 	}
 	if spread(snap) {
 		n += 3
+	}
+	if snap.Histogram.Counts != nil {
+		n += len(snap.Histogram.Counts) + 2
 	}
 	return n + int(oneIf(snap.Uncertain))
 }
@@ -151,6 +156,34 @@ func (p *page) ownRounds() {
 			p.begin(uncertain.name, i)
 			e.uint(1)
 		}
+	}
+}
+
+// histograms renders the distributions of targets that were asked for: buckets
+// count what lies at or below their bound, as Prometheus expects.
+func (p *page) histograms() {
+	e := &p.enc
+	e.family(distribution)
+	for i := range p.own {
+		h := &p.snaps[i].Histogram
+		if h.Counts == nil {
+			continue
+		}
+		total := uint64(0)
+		for b, n := range h.Counts {
+			total += n
+			p.begin(distribution.name+"_bucket", i)
+			if b < len(result.Bounds) {
+				e.label("le", strconv.FormatFloat(seconds(result.Bounds[b]), 'g', -1, 64))
+			} else {
+				e.label("le", "+Inf")
+			}
+			e.uint(total)
+		}
+		p.begin(distribution.name+"_sum", i)
+		e.float(seconds(h.Sum))
+		p.begin(distribution.name+"_count", i)
+		e.uint(total)
 	}
 }
 

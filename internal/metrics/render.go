@@ -26,6 +26,7 @@ func (x *Exposition) render(p *page) {
 
 	p.ownCounters()
 	p.ownRounds()
+	p.histograms()
 	p.infos(x.opt.Version, x.opt.Revision)
 	if x.opt.Links != nil {
 		p.links(x.opt.Links())

@@ -71,8 +71,8 @@ func (p *prober) take() (changed []string) {
 	return changed
 }
 
-// followNames lets the engines follow what changes, until ctx ends.
-func (p *prober) followNames(ctx context.Context) {
+// follow lets the engines follow names and routes that change, until ctx ends.
+func (p *prober) follow(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -80,6 +80,10 @@ func (p *prober) followNames(ctx context.Context) {
 		case <-p.names.refresher.Changed():
 			if err := p.move(p.take()); err != nil {
 				p.Log.Error("cannot follow a changed name; probing goes on as before", "error", err)
+			}
+		case targets := <-p.astray:
+			if err := p.rehome(targets); err != nil {
+				p.Log.Error("cannot follow a route to another interface", "error", err)
 			}
 		}
 	}
@@ -129,6 +133,42 @@ func (p *prober) move(changed []string) error {
 	}
 	p.plan = next
 	p.describe()
+	return nil
+}
+
+// noteAstray is told by an engine of targets whose route left its interface.
+func (p *prober) noteAstray(targets []string) {
+	select {
+	case p.astray <- targets:
+	default: // the next change of routes tells of them again
+	}
+}
+
+// rehome gives targets whose route went to another of our interfaces to that
+// one. They begin anew there.
+func (p *prober) rehome(targets []string) error {
+	if len(p.ports) == 1 {
+		return nil
+	}
+	planned := byName(p.plan)
+	for _, name := range targets {
+		t := planned[name]
+		if t == nil {
+			continue
+		}
+		port, err := p.portOf(t)
+		if err != nil || port == p.placed[name] {
+			continue // not ours to probe now; its probes are not sent
+		}
+		p.Log.Info("the route went to another interface", "target", name, "interface", port.link.Name())
+		if err := p.placed[name].engine.Remove(name); err != nil {
+			return err
+		}
+		if err := port.engine.Add(t); err != nil {
+			return err
+		}
+		p.placed[name] = port
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
@@ -66,13 +67,14 @@ type prober struct {
 	store  result.Store
 	app    metrics.App
 	names  names
+	astray chan []string // targets whose route went to another interface
 }
 
 // Run probes until ctx ends, which is success. It opens in an order that leaves
 // nothing behind when a step fails: what needs no privilege first, the XDP
 // program last.
 func Run(ctx context.Context, o Options) (err error) {
-	p := &prober{Options: o, secret: packet.NewSecret()}
+	p := &prober{Options: o, secret: packet.NewSecret(), astray: make(chan []string, 1)}
 	defer func() { err = errors.Join(err, p.close()) }()
 	defer func() { // an end while starting is one too
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -133,6 +135,9 @@ func (p *prober) configure() error {
 		p.cfg, err = config.Load(o)
 	}
 	if err != nil {
+		return err
+	}
+	if err := p.pinnable(); err != nil {
 		return err
 	}
 	if p.Level != nil {
@@ -199,6 +204,28 @@ func (p *prober) makePlan(ctx context.Context) (err error) {
 	p.describe()
 	for _, w := range p.plan.Warnings {
 		p.Log.Warn(w.String())
+	}
+	return nil
+}
+
+// histogram says whether a target's round trips are kept as a histogram.
+func (p *prober) histogram(target string) bool {
+	names := p.cfg.Metrics.Histograms
+	return slices.Contains(names, target) || len(names) == 1 && names[0] == config.AllHistograms
+}
+
+// pinnable says whether the CPUs for the workers are there.
+func (p *prober) pinnable() error {
+	var allowed unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
+		return fmt.Errorf("read the CPUs of this process: %w", err)
+	}
+	for _, cpu := range p.cfg.Engine.Pinning {
+		if !allowed.IsSet(cpu) {
+			return exitcode.With(exitcode.Config, config.Faults{p.cfg.Fault(
+				fmt.Sprintf("read CPU %d, which this process may not use", cpu),
+				fmt.Sprintf("allowed: the %d CPUs of its affinity mask; see taskset -p", allowed.Count()), "engine", "pinning")})
+		}
 	}
 	return nil
 }
@@ -309,7 +336,7 @@ func (p *prober) work(ctx context.Context, server *metrics.Server) error {
 	for _, port := range p.ports {
 		running.Go(func() { port.engine.Run(ctx) })
 	}
-	running.Go(func() { p.followNames(ctx) })
+	running.Go(func() { p.follow(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
 	p.Log.Info("probing", "interfaces", p.ifaces(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
 		"interval", p.plan.Interval, "metrics", "http://"+server.Addr().String()+"/metrics")

@@ -119,6 +119,7 @@ type rare struct {
 	uncertain                 atomic.Bool
 	shortest, longest, jitter atomic.Uint32   // float32 of ns
 	roundTrips                []atomic.Uint32 // float32 of ns, of the percentiles beyond the first two
+	histogram                 *histogram      // nil: not asked for
 }
 
 // Snapshot is a consistent copy of a Series.
@@ -132,6 +133,7 @@ type Snapshot struct {
 	TTLChanges         uint64 // answers with another TTL or hop limit than the one before on their path
 	Unknown            [numDoubts]uint64
 	ICMPErrors         [errorKinds]ICMPErrors // those with Count 0 are unused
+	Histogram          Histogram
 
 	// The last whole round. RoundSent 0 means that nothing could be sent: there
 	// is no loss ratio and no round trip.

@@ -3,6 +3,7 @@
 package result
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -149,4 +150,34 @@ func BenchmarkPublish(b *testing.B) {
 		s.Publish(&r, time.Time{})
 	}
 	b.ReportAllocs()
+}
+
+func TestHistogram(t *testing.T) {
+	s := NewSeries(Labels{}, []int{50})
+	s.KeepHistogram()
+	r := NewRound(6)
+	var got Snapshot
+	for range 2 {
+		r.Reset()
+		for _, rtt := range []time.Duration{9 * time.Microsecond, 10 * time.Microsecond, 11 * time.Microsecond, 3 * time.Millisecond, 20 * time.Second} {
+			r.Sent++
+			r.Answer(rtt, false)
+		}
+		r.Sent++
+		r.Answer(time.Millisecond, true) // marked: not in it
+		s.Publish(&r, time.Unix(1, 0))
+	}
+	s.Snapshot(&got)
+	want := make([]uint64, len(Bounds)+1)
+	want[0], want[1], want[8], want[len(Bounds)] = 4, 2, 2, 2
+	if Bounds[8] != 5*time.Millisecond || !slices.Equal(got.Histogram.Counts, want) {
+		t.Errorf("bounds %v: %v, want %v", Bounds, got.Histogram.Counts, want)
+	}
+	if sum := 2 * (20*time.Second + 3*time.Millisecond + 30*time.Microsecond); got.Histogram.Sum < sum-time.Microsecond || got.Histogram.Sum > sum+time.Microsecond {
+		t.Errorf("sum %v, want %v", got.Histogram.Sum, sum)
+	}
+	NewSeries(Labels{}, nil).Snapshot(&got)
+	if got.Histogram.Counts != nil {
+		t.Error("a series that was not asked for a histogram has one")
+	}
 }

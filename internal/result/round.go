@@ -121,6 +121,9 @@ func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain b
 		to.unknown[i].Add(uint64(n))
 	}
 	to.uncertain.Store(uncertain)
+	if to.histogram != nil && !uncertain {
+		to.histogram.observe(in)
+	}
 	var lo, hi float32
 	if len(in) > 0 {
 		lo, hi = in[0], in[len(in)-1]

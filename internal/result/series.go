@@ -88,6 +88,7 @@ func (s *Series) Snapshot(out *Snapshot) {
 
 func (s *Series) copy(out *Snapshot) {
 	trips := slices.Grow(out.RoundTrips[:0], len(s.kind.Percentiles))
+	counts := out.Histogram.Counts[:0]
 	*out = Snapshot{
 		Sent: s.sent.Load(), Lost: s.lost.Load(), Rounds: uint64(s.rounds.Load()),
 		RoundSent: uint64(s.roundSent.Load()), RoundLost: uint64(s.roundLost.Load()), RoundAnswered: uint64(s.roundAnswered.Load()),
@@ -111,6 +112,10 @@ func (s *Series) copy(out *Snapshot) {
 	out.Causes[Timeout] = out.Lost
 	if r != nil {
 		r.copy(out)
+		if r.histogram != nil {
+			out.Histogram.Counts = counts
+			r.histogram.copy(&out.Histogram)
+		}
 	}
 }
 
