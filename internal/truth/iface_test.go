@@ -92,3 +92,33 @@ func TestTargetBehindAnotherInterface(t *testing.T) {
 		t.Errorf("%d faults, want 1: %v", n, err)
 	}
 }
+
+// A route that moves to another of the named interfaces takes its target with
+// it: probing goes on there.
+func TestRouteMovesToTheOtherInterface(t *testing.T) {
+	t.Parallel()
+	const packets, anycast = 50, "203.0.113.9"
+	prober, ends, addrs := star(t)
+	for _, e := range ends[:2] {
+		must(t, e.Peer.Host, "ip", "route", "add", "local", anycast+"/32", "dev", "lo")
+	}
+	prober.SetRoute(anycast+"/32", lab.Hop{Via: addrs[0]["ipv4"]})
+	r := start(t, setup{
+		on: prober, hosts: []*lab.Host{ends[0].Peer.Host, ends[1].Peer.Host}, ifaces: []string{ends[0].Name, ends[1].Name},
+		interval: 2 * time.Second, gap: 10 * time.Millisecond,
+		targets: []target{{name: "anycast", kind: "ICMPping", addr: anycast, packets: packets, timeout: 300 * time.Millisecond}},
+	})
+	r.quiet(1, func() {
+		if first, second := arrived(t, ends[0].Peer.Host), arrived(t, ends[1].Peer.Host); first != packets || second != 0 {
+			t.Errorf("%d probes arrived by the route, %d elsewhere; want %d and none", first, second, packets)
+		}
+		prober.SetRoute(anycast+"/32", lab.Hop{Via: addrs[1]["ipv4"]})
+	})
+	r.wait(func() bool { return arrived(t, ends[1].Peer.Host) >= 2*packets }, 20*time.Second, func() string { return "the other interface's host sees no probes" })
+	if got := r.of("anycast"); got.Lost != 0 || got.Sent == 0 {
+		t.Errorf("after the route moved: %s", show(got))
+	}
+	if first := arrived(t, ends[0].Peer.Host); first > 2*packets {
+		t.Errorf("the old way was used for %d probes", first)
+	}
+}
