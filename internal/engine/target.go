@@ -141,11 +141,6 @@ func (w *worker) finish(s *series, r *openRound) {
 	*spare = append(*spare, r)
 }
 
-// group returns the plan of a series' group.
-func (e *Engine) group(t *target, number uint32) *plan.Group {
-	return &t.plan.Groups[number-t.series]
-}
-
 // due is when the next probe should leave, ns.
 func (t *target) due() int64 { return t.cycle + int64(t.probe)*int64(t.plan.Gap) }
 

@@ -100,9 +100,8 @@ var kinds = []kind{
 // Filter is one rule of a host's packet filter and its counters. Any
 // goroutine may call its methods.
 type Filter struct {
-	host  *Host
-	name  string
-	rules []*nftables.Rule // in the hook's chain
+	host *Host
+	name string
 }
 
 // DropAll drops every packet that matches.

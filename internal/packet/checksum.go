@@ -5,7 +5,6 @@ package packet
 import (
 	"encoding/binary"
 	"math/bits"
-	"net/netip"
 )
 
 var be = binary.BigEndian
@@ -59,17 +58,4 @@ func fold(acc uint64) uint16 {
 func add(a, b uint64) uint64 {
 	s, carry := bits.Add64(a, b, 0)
 	return s + carry
-}
-
-// pseudoHeader returns the sum of the pseudo header of an L4 packet of n bytes:
-// RFC 9293 section 3.1 for IPv4, RFC 8200 section 8.1 for IPv6. Both addresses
-// are of one family.
-func pseudoHeader(src, dst netip.Addr, proto uint8, n int) uint64 {
-	acc := uint64(proto) + uint64(n)
-	if src.Is4() {
-		s, d := src.As4(), dst.As4()
-		return acc + uint64(be.Uint32(s[:])) + uint64(be.Uint32(d[:]))
-	}
-	s, d := src.As16(), dst.As16()
-	return sum(d[:], sum(s[:], acc))
 }
