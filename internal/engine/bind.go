@@ -44,6 +44,20 @@ func (e *Engine) bind(from router, target uint32) {
 	}
 }
 
+// bindFitting binds a target, and notes it for later where a flow that it needs
+// belongs to another worker. It returns that flow, or nil.
+func (e *Engine) bindFitting(from router, target uint32) *flow {
+	e.inTheWay = nil
+	e.bind(from, target)
+	if e.inTheWay != nil {
+		if e.waiting == nil {
+			e.waiting = map[uint32]bool{}
+		}
+		e.waiting[target] = true
+	}
+	return e.inTheWay
+}
+
 // answer is what the kernel says of a route.
 type answer struct {
 	src   netip.Addr
@@ -182,7 +196,7 @@ func (e *Engine) rebind() {
 	from := e.routerFor(int(e.targets.used))
 	for n := uint32(1); n < e.targets.used; n++ {
 		if t := e.targets.at(n); t.plan != nil && !t.gone() {
-			e.bind(from, n)
+			e.bindFitting(from, n)
 		}
 	}
 	if err := e.publish(); err != nil {

@@ -85,6 +85,8 @@ type Engine struct {
 	dead     map[uint32]int64     // flows that nobody finds any more, since, ns
 	leaving  map[uint32]leaving   // targets that were removed
 	byHop    map[netip.Addr]uint32
+	inTheWay *flow            // of another worker, when a leg needed it
+	waiting  map[uint32]bool  // targets that need a flow of another worker
 	astray   []string         // targets whose route leaves by another interface
 	deadHops map[uint32]int64 // next hops without flows, since, ns
 	seed     maphash.Seed
@@ -161,13 +163,22 @@ func pause(ctx context.Context, d time.Duration) {
 func (e *Engine) Add(plans ...*plan.Target) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.add(plans)
+}
+
+func (e *Engine) add(plans []*plan.Target) error {
 	given := make([][]uint32, len(e.workers))
 	var shown []*result.Series
 	from := e.routerFor(len(plans))
 	for _, p := range plans {
 		n := e.enter(p)
-		e.bind(from, n)
 		t := e.targets.at(n)
+		if f := e.bindFitting(from, n); f != nil {
+			// No worker knows the target yet: give it to the one that has the flow.
+			e.unbindAll(n, t)
+			t.state.Store(t.state.Load()&^0xff | uint32(f.owner))
+			e.bindFitting(from, n)
+		}
 		given[t.owner()] = append(given[t.owner()], n)
 		for g := range p.Groups {
 			shown = append(shown, &e.series.at(t.series+uint32(g)).result)
@@ -183,80 +194,15 @@ func (e *Engine) Add(plans ...*plan.Target) error {
 	return nil
 }
 
-// enter makes a target with its series and legs.
-func (e *Engine) enter(p *plan.Target) uint32 {
-	n := e.targets.take(1)
-	t := e.targets.at(n)
-	t.plan = p
-	t.state.Store(uint32(e.workerFor(p)))
-	if p.Probes() == 0 {
-		t.state.Or(targetLeft) // it is never in a schedule
-	}
-	t.series = e.series.take(uint32(len(p.Groups)))
-	for g := range p.Groups {
-		group := &p.Groups[g]
-		s := e.series.at(t.series + uint32(g))
-		s.class, s.target = e.classOf(p, group), n
-		s.result.Init(&s.class.kind, &p.Name)
-		if e.Histogram != nil && e.Histogram(p.Name) {
-			s.result.KeepHistogram()
-		}
-		count := len(p.Addrs) * len(group.Sources)
-		s.legs = e.legs.take(uint32(count))
-		for i := range count {
-			l := e.legs.at(s.legs + uint32(i))
-			l.series = t.series + uint32(g)
-			l.flow.Store(unsendable | uint32(result.NoRoute))
-			if group.NbPackets > len(group.Sources) {
-				l.long = e.histories.take(1)
-			}
-		}
-	}
-	if e.names != nil {
-		e.names[p.Name] = n
-	}
-	return n
-}
-
-// classOf returns what a series shares with others.
-func (e *Engine) classOf(p *plan.Target, g *plan.Group) *class {
-	key := classKey{
-		typ: p.Type, timeout: p.Timeout, packets: g.NbPackets, family: p.Family, state: p.State, group: g.Name,
-		shape: packet.Shape{DSCP: g.DSCP, DontFragment: p.DontFragment, PayloadLen: uint16(g.PayloadLen)},
-	}
-	c := e.classes[key]
-	if c != nil {
-		return c
-	}
-	c = &class{
-		classKey: key, spare: make([][]*openRound, len(e.workers)),
-		kind: result.Kind{Metric: p.Type.Metric, Family: p.Family, State: p.State, Group: g.Name, Percentiles: e.Percentiles},
-	}
-	if c.expiry = slices.Index(e.timeouts, int64(p.Timeout)); c.expiry < 0 {
-		c.expiry = len(e.timeouts)
-		e.timeouts = append(e.timeouts, int64(p.Timeout))
-		for range e.workers {
-			e.ends = append(e.ends, e.slots.take(1))
-		}
-		e.longest = max(e.longest, p.Timeout)
-	}
-	e.classes[key] = c
-	return c
-}
-
-// endsOf returns the slots that are the ends of a worker's expiry queues.
-func (e *Engine) endsOf(worker int) []uint32 {
-	var ends []uint32
-	for i := worker; i < len(e.ends); i += len(e.workers) {
-		ends = append(ends, e.ends[i])
-	}
-	return ends
-}
-
 // Remove stops probing targets; their series disappear.
 func (e *Engine) Remove(names ...string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.remove(names)
+	return e.publish()
+}
+
+func (e *Engine) remove(names []string) {
 	var gone []*result.Series
 	for _, name := range names {
 		n, ok := e.named()[name]
@@ -272,11 +218,11 @@ func (e *Engine) Remove(names ...string) error {
 		e.leave(n, t)
 	}
 	e.Store.Remove(gone...)
-	return e.publish()
 }
 
 // Move sends a target's probes to another address from its next probe on. Its
-// counters, schedule and probes under way stay.
+// counters, schedule and probes under way stay, unless it now shares a
+// four-tuple with a target of another worker: then it begins anew beside that.
 func (e *Engine) Move(name string, to netip.Addr) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -285,7 +231,12 @@ func (e *Engine) Move(name string, to netip.Addr) error {
 		return nil
 	}
 	e.moved[n] = to
-	e.bind(e.Link, n)
+	if f := e.bindFitting(e.Link, n); f != nil && f.users > 0 {
+		there := *e.targets.at(n).plan
+		there.Addrs = []netip.Addr{to}
+		e.remove([]string{name})
+		return e.add([]*plan.Target{&there})
+	}
 	return e.publish()
 }
 
@@ -300,74 +251,6 @@ func (e *Engine) named() map[string]uint32 {
 		}
 	}
 	return e.names
-}
-
-// workerFor keeps targets with the same address on one worker, because flows
-// that they share have one owner.
-func (e *Engine) workerFor(p *plan.Target) uint8 {
-	if len(p.Addrs) == 0 {
-		return 0
-	}
-	return uint8(maphash.Comparable(e.seed, p.Addrs[0]) % uint64(len(e.workers)))
-}
-
-// localNumber returns the number of one of our addresses.
-func (e *Engine) localNumber(a netip.Addr) uint32 {
-	n, ok := e.numbers[a]
-	if !ok {
-		all := *e.locals.Load()
-		n = uint32(len(all))
-		e.numbers[a] = n
-		grown := append(all[:n:n], a)
-		e.locals.Store(&grown)
-	}
-	return n
-}
-
-// publish lets the kernel and all workers know the flows of now, and then the
-// legs use them: an answer on a flow that was not published would be lost.
-func (e *Engine) publish() error {
-	for n, needs := range e.fresh {
-		f := e.flows.at(n)
-		f.bits = slotBits(f.proto, needs)
-		f.slots.Store(e.slots.take(1 << f.bits))
-	}
-	e.fresh = map[uint32]int{} // not cleared: it may have been large
-	filter := e.filter()
-	if err := e.Program.SetFilter(filter); err != nil {
-		return err
-	}
-	e.verifier.SetFilter(filter)
-	e.commit()
-	return nil
-}
-
-// filter is what the XDP program and the parser have to let through.
-func (e *Engine) filter() *packet.Filter {
-	ft := new(packet.Filter)
-	used := make([]bool, len(*e.locals.Load()))
-	ix := e.index.Load()
-	for i := range ix.entries {
-		n := ix.entries[i].Load()
-		if n == 0 {
-			continue
-		}
-		f := e.flows.at(n)
-		used[f.local] = true
-		switch f.proto {
-		case packet.TCP:
-			ft.LocalTCP.Add(f.localPort)
-			ft.RemoteTCP.Add(f.remotePort)
-		case packet.UDP:
-			ft.LocalUDP.Add(f.localPort)
-		}
-	}
-	for i, a := range *e.locals.Load() {
-		if used[i] {
-			ft.AddLocal(a)
-		}
-	}
-	return ft
 }
 
 // settling is how long new targets wait for their next hops to be known.

@@ -209,10 +209,10 @@ func asPlanned(t *testing.T, queues int) {
 			}
 			gone = append(gone, batch...)
 			live = slices.Delete(live, pick, pick+len(batch))
-		case op == 4 && len(gone) > 0: // one that was there before, where it began: its worker is the same
+		case op == 4 && len(gone) > 0: // one that was there before, where it was last, perhaps with another worker
 			old := gone[len(gone)-1]
 			gone = gone[:len(gone)-1]
-			tg := &probedTarget{name: old.name, addrs: slices.Clone(old.addrs[:1])}
+			tg := &probedTarget{name: old.name, addrs: slices.Clone(old.addrs[len(old.addrs)-1:])}
 			add(tg)
 			old.again = tg.added
 			targets, live = append(targets, tg), append(live, tg)

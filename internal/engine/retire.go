@@ -34,6 +34,10 @@ func (e *Engine) acquire(key packet.Flow, t *target, group *plan.Group, src int)
 		e.insert(hash, n)
 	}
 	if f.owner != t.owner() || f.users == math.MaxUint16 {
+		if f.users == 0 {
+			e.retired[n] = time.Now() // it is in the way: no longer than its probes need
+		}
+		e.inTheWay = f
 		return 0
 	}
 	delete(e.retired, n) // it may have been on its way out
@@ -119,7 +123,7 @@ func (e *Engine) prune() {
 	}
 	gone := false
 	for n, at := range e.retired {
-		if now.After(at) {
+		if now.After(at) && !e.busy(e.flows.at(n)) {
 			delete(e.retired, n)
 			e.dead[n] = e.clock.now()
 			gone = true
@@ -129,6 +133,14 @@ func (e *Engine) prune() {
 		return
 	}
 	e.index.Store(e.reindex(0))
+	// What was in the way of others is gone.
+	waiting := e.waiting
+	e.waiting = nil
+	for n := range waiting {
+		if t := e.targets.at(n); t.plan != nil && !t.gone() {
+			e.bindFitting(e.Link, n)
+		}
+	}
 	if err := e.publish(); err != nil {
 		e.Log.Error("cannot update the XDP program", "error", err)
 	}
@@ -153,17 +165,28 @@ type leaving struct {
 // leave notes that a target was removed.
 func (e *Engine) leave(n uint32, t *target) {
 	l := leaving{at: time.Now().Add(resting + e.longest)}
+	e.eachLeg(t, func(leg uint32) {
+		if flow, _ := e.legs.at(leg).way(); flow != 0 && e.flows.at(flow).users > 1 {
+			l.shared = append(l.shared, flow)
+		}
+	})
+	e.unbindAll(n, t)
+	e.leaving[n] = l
+}
+
+// unbindAll takes the flows of all legs of a target away.
+func (e *Engine) unbindAll(n uint32, t *target) {
+	e.eachLeg(t, func(leg uint32) { e.drop(leg, result.NoRoute) })
+	delete(e.waiting, n)
+}
+
+func (e *Engine) eachLeg(t *target, do func(leg uint32)) {
 	for g := range t.plan.Groups {
 		s := e.series.at(t.series + uint32(g))
 		for i := range len(t.plan.Addrs) * len(t.plan.Groups[g].Sources) {
-			leg := s.legs + uint32(i)
-			if flow, _ := e.legs.at(leg).way(); flow != 0 && e.flows.at(flow).users > 1 {
-				l.shared = append(l.shared, flow)
-			}
-			e.drop(leg, result.NoRoute)
+			do(s.legs + uint32(i))
 		}
 	}
-	e.leaving[n] = l
 }
 
 // forget gives the numbers of a target back.

@@ -120,7 +120,7 @@ func (w *worker) run(ctx context.Context) {
 			w.checkDrops(now)
 			w.expire(w.engine.seenByAll(now))
 		}
-		wait := w.sendDue(now)
+		wait := w.sendDue()
 		if len(w.resets) > 0 {
 			w.receive()
 			w.sendResets()
@@ -147,8 +147,9 @@ func (w *worker) pin() {
 
 // sendDue sends the probes that are due within a tick, and returns how long
 // until the next thing to do, ns; 0 when more is due already.
-func (w *worker) sendDue(now int64) int64 {
+func (w *worker) sendDue() int64 {
 	defer w.kick()
+	now := w.engine.clock.now() // not before the replies were read: the cap counts from when probes leave
 	horizon := now + w.engine.tick
 	for sent := 0; ; sent++ {
 		n, due, ok := w.schedule.next()

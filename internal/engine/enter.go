@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"slices"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+)
+
+// How a target of the plan becomes numbers in the arenas. Only the control side
+// does it, under Engine.mu.
+
+// enter makes a target with its series and legs.
+func (e *Engine) enter(p *plan.Target) uint32 {
+	n := e.targets.take(1)
+	t := e.targets.at(n)
+	t.plan = p
+	t.state.Store(uint32(e.workerFor(p)))
+	if p.Probes() == 0 {
+		t.state.Or(targetLeft) // it is never in a schedule
+	}
+	t.series = e.series.take(uint32(len(p.Groups)))
+	for g := range p.Groups {
+		group := &p.Groups[g]
+		s := e.series.at(t.series + uint32(g))
+		s.class, s.target = e.classOf(p, group), n
+		s.result.Init(&s.class.kind, &p.Name)
+		if e.Histogram != nil && e.Histogram(p.Name) {
+			s.result.KeepHistogram()
+		}
+		count := len(p.Addrs) * len(group.Sources)
+		s.legs = e.legs.take(uint32(count))
+		for i := range count {
+			l := e.legs.at(s.legs + uint32(i))
+			l.series = t.series + uint32(g)
+			l.flow.Store(unsendable | uint32(result.NoRoute))
+			if group.NbPackets > len(group.Sources) {
+				l.long = e.histories.take(1)
+			}
+		}
+	}
+	if e.names != nil {
+		e.names[p.Name] = n
+	}
+	return n
+}
+
+// classOf returns what a series shares with others.
+func (e *Engine) classOf(p *plan.Target, g *plan.Group) *class {
+	key := classKey{
+		typ: p.Type, timeout: p.Timeout, packets: g.NbPackets, family: p.Family, state: p.State, group: g.Name,
+		shape: packet.Shape{DSCP: g.DSCP, DontFragment: p.DontFragment, PayloadLen: uint16(g.PayloadLen)},
+	}
+	c := e.classes[key]
+	if c != nil {
+		return c
+	}
+	c = &class{
+		classKey: key, spare: make([][]*openRound, len(e.workers)),
+		kind: result.Kind{Metric: p.Type.Metric, Family: p.Family, State: p.State, Group: g.Name, Percentiles: e.Percentiles},
+	}
+	if c.expiry = slices.Index(e.timeouts, int64(p.Timeout)); c.expiry < 0 {
+		c.expiry = len(e.timeouts)
+		e.timeouts = append(e.timeouts, int64(p.Timeout))
+		for range e.workers {
+			e.ends = append(e.ends, e.slots.take(1))
+		}
+		e.longest = max(e.longest, p.Timeout)
+	}
+	e.classes[key] = c
+	return c
+}
+
+// endsOf returns the slots that are the ends of a worker's expiry queues.
+func (e *Engine) endsOf(worker int) []uint32 {
+	var ends []uint32
+	for i := worker; i < len(e.ends); i += len(e.workers) {
+		ends = append(ends, e.ends[i])
+	}
+	return ends
+}
+
+// workerFor keeps targets with the same address on one worker, because flows
+// that they share have one owner.
+func (e *Engine) workerFor(p *plan.Target) uint8 {
+	if len(p.Addrs) == 0 {
+		return 0
+	}
+	return uint8(maphash.Comparable(e.seed, p.Addrs[0]) % uint64(len(e.workers)))
+}
+
+// localNumber returns the number of one of our addresses.
+func (e *Engine) localNumber(a netip.Addr) uint32 {
+	n, ok := e.numbers[a]
+	if !ok {
+		all := *e.locals.Load()
+		n = uint32(len(all))
+		e.numbers[a] = n
+		grown := append(all[:n:n], a)
+		e.locals.Store(&grown)
+	}
+	return n
+}
