@@ -184,14 +184,12 @@ func (e *Engine) add(plans []*plan.Target) error {
 			shown = append(shown, &e.series.at(t.series+uint32(g)).result)
 		}
 	}
-	if err := e.publish(); err != nil {
-		return err
-	}
+	err := e.publish() // if it fails, the next one makes up for it: the targets are there
 	e.Store.Add(shown...)
 	for i, w := range e.workers {
 		w.give(given[i], slices.Clone(e.timeouts), e.endsOf(i))
 	}
-	return nil
+	return err
 }
 
 // Remove stops probing targets; their series disappear.

@@ -25,7 +25,7 @@ func (e *expiry) push(n uint32) {
 	ends.prev = n
 }
 
-// remove takes a slot out of the queue it is in.
+// remove takes a slot out of the queue it is in, e or another.
 func (e *expiry) remove(s *slot) {
 	e.slots.at(s.prev).next = s.next
 	e.slots.at(s.next).prev = s.prev

@@ -3,28 +3,31 @@
 package engine
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
 
-// limitWindow is the span over which a rate never exceeds its cap.
-const limitWindow = int64(100 * time.Millisecond)
+// limitWindow is the span over which a rate never exceeds its cap, rounded up to
+// a whole probe.
+const limitWindow = 100 * time.Millisecond
 
 // Limiter keeps all workers together under a rate: it remembers when the last
 // probes left, as many as one window may hold, and the next may go when the
 // oldest of them is a window ago. A demand at exactly the cap is met in full.
 // Any number of goroutines may use it; it does not lock.
 type Limiter struct {
-	sent []atomic.Int64 // when, ns; a ring
-	next atomic.Uint64  // counts probes
+	sent   []atomic.Int64 // when, ns; a ring
+	window int64          // in which the ring may be filled once, ns
+	next   atomic.Uint64  // counts probes
 }
 
-// NewLimiter returns a Limiter of pps probes per second. Below 10/s a window
-// holds less than one probe, and the cap is 10/s.
+// NewLimiter returns a Limiter of pps probes per second.
 func NewLimiter(pps float64) *Limiter {
-	l := &Limiter{sent: make([]atomic.Int64, max(1, int(pps*float64(limitWindow)/float64(time.Second))))}
+	n := max(1, math.Ceil(pps*limitWindow.Seconds()))
+	l := &Limiter{sent: make([]atomic.Int64, int(n)), window: int64(n / pps * float64(time.Second))}
 	for i := range l.sent {
-		l.sent[i].Store(-limitWindow)
+		l.sent[i].Store(-l.window)
 	}
 	return l
 }
@@ -35,7 +38,7 @@ func (l *Limiter) take(now int64) int64 {
 	for {
 		n := l.next.Load()
 		slot := &l.sent[n%uint64(len(l.sent))]
-		if wait := slot.Load() + limitWindow - now; wait > 0 {
+		if wait := slot.Load() + l.window - now; wait > 0 {
 			return wait
 		}
 		if l.next.CompareAndSwap(n, n+1) {

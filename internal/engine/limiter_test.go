@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -11,7 +12,7 @@ import (
 // However probes arrive, no window of 100 ms holds more than the cap allows,
 // and a steady demand at the cap is met.
 func TestLimiterHoldsOverEveryWindow(t *testing.T) {
-	for _, pps := range []float64{10, 100, 2000, 20000, 1e6} {
+	for _, pps := range []float64{3, 10, 15, 100, 105, 1999, 2000, 20000, 1e6} {
 		rng := rand.New(rand.NewPCG(1, uint64(pps)))
 		l := NewLimiter(pps)
 		var sent []int64
@@ -21,14 +22,14 @@ func TestLimiterHoldsOverEveryWindow(t *testing.T) {
 			case wait == 0:
 				sent = append(sent, now)
 			case rng.IntN(1000) == 0:
-				now += wait + rng.Int64N(limitWindow/2) // a pause, after which there is much to catch up
+				now += wait + rng.Int64N(int64(limitWindow)/2) // a pause, after which there is much to catch up
 			default:
 				now += wait
 			}
 		}
-		allowed := max(1, int(pps/10))
+		allowed := int(math.Ceil(pps / 10))
 		for first, last := 0, 0; last < len(sent); last++ {
-			for sent[last]-sent[first] >= limitWindow {
+			for sent[last]-sent[first] >= int64(limitWindow) {
 				first++
 			}
 			if n := last - first + 1; n > allowed {
@@ -36,13 +37,15 @@ func TestLimiterHoldsOverEveryWindow(t *testing.T) {
 			}
 		}
 	}
-	l, n := NewLimiter(20000), 0
-	for now := int64(time.Hour); now < int64(time.Hour+time.Second); now += int64(50 * time.Microsecond) {
-		if l.take(now) == 0 {
-			n++
+	for _, pps := range []int{3, 15, 105, 1999, 20000} {
+		l, n := NewLimiter(float64(pps)), 0
+		for i := range 10 * pps {
+			if l.take(int64(time.Hour)+int64(i)*int64(time.Second)/int64(pps)) == 0 {
+				n++
+			}
 		}
-	}
-	if n != 20000 {
-		t.Errorf("a steady demand at the cap: %d of 20000 probes let through", n)
+		if n < 10*pps-1 {
+			t.Errorf("a steady demand at the cap of %d/s: %d of %d probes let through", pps, n, 10*pps)
+		}
 	}
 }

@@ -42,6 +42,10 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 	}
 	sl := e.slots.at(n)
 	s := e.series.at(e.legs.at(sl.leg.Load()).series)
+	if s.class == nil { // its target is gone
+		w.foreign.Add(1)
+		return
+	}
 	to := uint64(answered)
 	if r.Kind == packet.Error && s.class.typ.Judge(r, r.From == r.Flow.Remote) == probe.Refused {
 		s.result.ICMPError(r.Type, r.Code)
@@ -108,7 +112,11 @@ func (e *Engine) find(f *flow, r *packet.Reply) (uint32, uint64) {
 
 // payload returns how many bytes the probe in the slot carried.
 func (e *Engine) payload(sl *slot) uint32 {
-	return uint32(e.series.at(e.legs.at(sl.leg.Load()).series).class.shape.PayloadLen)
+	c := e.series.at(e.legs.at(sl.leg.Load()).series).class
+	if c == nil { // its target is gone
+		return 0
+	}
+	return uint32(c.shape.PayloadLen)
 }
 
 // numbered returns the slot of the newest probe whose number ends in these

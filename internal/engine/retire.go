@@ -16,8 +16,9 @@ import (
 // Engine.mu. What goes is not forgotten at once: late answers still find a flow,
 // probes under way still count, a scrape still reads a series.
 
-// resting is how long something that went is kept, beyond the longest timeout.
-const resting = time.Minute
+// resting is how long something that went is kept, beyond the longest timeout:
+// longer than a scrape may take to be written.
+const resting = 3 * time.Minute
 
 // acquire returns the flow with this identity for one more user, or 0 when
 // another worker owns it or it has as many users as it can.
@@ -92,7 +93,8 @@ func (e *Engine) identifier(key packet.Flow, t *target, group *plan.Group) uint1
 	key.RemotePort = 0
 	for id := uint16(h.Sum32()) | 1; ; id++ {
 		key.LocalPort = id
-		if n, _ := e.lookup(e.Secret.Hash(&key), &key); n == 0 {
+		// Its own of a moment ago, before the route went and came, will do.
+		if n, f := e.lookup(e.Secret.Hash(&key), &key); n == 0 || f.users == 0 && f.owner == t.owner() {
 			return id
 		}
 	}
@@ -103,7 +105,7 @@ func (e *Engine) identifier(key packet.Flow, t *target, group *plan.Group) uint1
 func (e *Engine) prune() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	seen := e.seenByAll(e.clock.now())
+	seen := e.roundSince()
 	for n, since := range e.dead {
 		f := e.flows.at(n)
 		if since < seen && !e.busy(f) {
@@ -125,7 +127,7 @@ func (e *Engine) prune() {
 	for n, at := range e.retired {
 		if now.After(at) && !e.busy(e.flows.at(n)) {
 			delete(e.retired, n)
-			e.dead[n] = e.clock.now()
+			e.dead[n] = math.MaxInt64 // until the index is without it
 			gone = true
 		}
 	}
@@ -133,6 +135,10 @@ func (e *Engine) prune() {
 		return
 	}
 	e.index.Store(e.reindex(0))
+	unfound := e.clock.now()
+	for n, since := range e.dead {
+		e.dead[n] = min(since, unfound)
+	}
 	// What was in the way of others is gone.
 	waiting := e.waiting
 	e.waiting = nil
@@ -164,7 +170,7 @@ type leaving struct {
 
 // leave notes that a target was removed.
 func (e *Engine) leave(n uint32, t *target) {
-	l := leaving{at: time.Now().Add(resting + e.longest)}
+	l := leaving{at: time.Now().Add(2*resting + e.longest)} // after its flows
 	e.eachLeg(t, func(leg uint32) {
 		if flow, _ := e.legs.at(leg).way(); flow != 0 && e.flows.at(flow).users > 1 {
 			l.shared = append(l.shared, flow)

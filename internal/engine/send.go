@@ -90,12 +90,14 @@ func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow
 	}
 	key := e.identity(f)
 	number := n
+	r.Sent++ // before anything is kicked: the round must not end without it
 	if f.proto == packet.TCP {
 		number = w.nextOffset(f, &key, s, mac)
 	}
 	socket := w.sockets[0]
 	frame := socket.Reserve()
 	if frame == nil {
+		r.Sent--
 		w.skip(s, r, result.RingFull)
 		return
 	}
@@ -105,7 +107,6 @@ func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow
 	sl.round = round
 	f.last.Store(n)
 	sl.word.Store(wordOf(uint16(n), inFlight, 0))
-	r.Sent++
 	w.kicks = append(w.kicks, kicked{at, s, r})
 	if len(w.kicks) >= w.perKick {
 		w.kick()

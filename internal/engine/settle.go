@@ -24,6 +24,9 @@ func (w *worker) expire(seen int64) {
 			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), to, 0)) {
 				s := e.series.at(e.legs.at(sl.leg.Load()).series)
 				r := s.round(sl.round)
+				if r == nil { // its target is gone
+					continue
+				}
 				if ours {
 					r.Unknown(why)
 				} else {
@@ -51,6 +54,13 @@ func (w *worker) settle(n uint32) {
 	l := e.legs.at(sl.leg.Load())
 	s := e.series.at(l.series)
 	r := s.round(sl.round)
+	if sl.queued() {
+		w.expiries[0].remove(sl) // whichever it is in
+	}
+	if r == nil { // its target is gone
+		sl.word.Store(wordOf(genOf(word), free, 0))
+		return
+	}
 	next := uint64(settled)
 	switch rtt := roundTrip(sl.sent, word); {
 	case stateOf(word) == refused:
@@ -71,9 +81,6 @@ func (w *worker) settle(n uint32) {
 		}
 	}
 	sl.word.Store(wordOf(genOf(word), next, 0))
-	if sl.queued() {
-		w.expiries[s.class.expiry].remove(sl)
-	}
 	w.finish(s, r)
 }
 

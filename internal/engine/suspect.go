@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ func (s *suspects) add(from, to int64, why result.Doubt, keep time.Duration) {
 	touches := last.to.Load() != 0 && from <= last.to.Load() && result.Doubt(last.why.Load()) == why
 	if touches || next.to.Load()+int64(keep) > to {
 		// Rather one span too wide than one forgotten.
+		last.from.Store(min(last.from.Load(), from))
 		last.to.Store(max(last.to.Load(), to))
 		return
 	}
@@ -69,7 +71,7 @@ func (w *worker) checkDrops(now int64) {
 	for _, s := range w.sockets {
 		st, err := s.Stats()
 		if err != nil {
-			continue // a socket that is being replaced
+			return // nothing is known until it is asked again
 		}
 		total += st.RxRingFull + st.FillRingEmpty + st.RxDropped
 	}
@@ -104,6 +106,15 @@ func (e *Engine) seenByAll(now int64) int64 {
 		seen = min(seen, at)
 	}
 	return seen
+}
+
+// roundSince returns until when every worker has come round.
+func (e *Engine) roundSince() int64 {
+	at := int64(math.MaxInt64)
+	for _, w := range e.workers {
+		at = min(at, w.seen.Load())
+	}
+	return at
 }
 
 // stalledSpan is how long a stalled worker's span is kept apart from others.

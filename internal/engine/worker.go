@@ -176,8 +176,11 @@ func (w *worker) sendDue() int64 {
 			}
 			return 0
 		}
-		if wait := w.engine.Limiter.take(now); wait > 0 {
-			return min(wait, int64(longestSleep))
+		// What is given up anyway must not use up the cap.
+		if now-due <= w.engine.interval {
+			if wait := w.engine.Limiter.take(now); wait > 0 {
+				return min(wait, int64(longestSleep))
+			}
 		}
 		w.probe(t, now)
 		t.advance(w.engine.interval)

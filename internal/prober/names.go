@@ -4,6 +4,7 @@ package prober
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -81,8 +82,8 @@ func (p *prober) follow(ctx context.Context) {
 			if err := p.move(p.take()); err != nil {
 				p.Log.Error("cannot follow a changed name; probing goes on as before", "error", err)
 			}
-		case targets := <-p.astray:
-			if err := p.rehome(targets); err != nil {
+		case <-p.astray:
+			if err := p.rehome(p.takeAstray()); err != nil {
 				p.Log.Error("cannot follow a route to another interface", "error", err)
 			}
 		}
@@ -105,6 +106,7 @@ func (p *prober) move(changed []string) error {
 		}
 	}
 	before, after := byName(p.plan), byName(next)
+	var failed error
 	for _, name := range changed {
 		old, now := before[name], after[name]
 		if old == nil || now == nil {
@@ -126,22 +128,31 @@ func (p *prober) move(changed []string) error {
 				err = port.engine.Add(now)
 			}
 		}
-		if err != nil {
-			return err
-		}
+		failed = errors.Join(failed, err)
 		p.placed[name] = port
 	}
 	p.plan = next
 	p.describe()
-	return nil
+	return failed
 }
 
 // noteAstray is told by an engine of targets whose route left its interface.
 func (p *prober) noteAstray(targets []string) {
+	p.astrayMu.Lock()
+	p.astrayNames = append(p.astrayNames, targets...)
+	p.astrayMu.Unlock()
 	select {
-	case p.astray <- targets:
-	default: // the next change of routes tells of them again
+	case p.astray <- struct{}{}:
+	default: // whoever was woken before takes these too
 	}
+}
+
+func (p *prober) takeAstray() []string {
+	p.astrayMu.Lock()
+	defer p.astrayMu.Unlock()
+	taken := p.astrayNames
+	p.astrayNames = nil
+	return taken
 }
 
 // rehome gives targets whose route went to another of our interfaces to that

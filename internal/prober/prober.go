@@ -67,14 +67,20 @@ type prober struct {
 	store  result.Store
 	app    metrics.App
 	names  names
-	astray chan []string // targets whose route went to another interface
+
+	astray      chan struct{} // there are some in astrayNames; capacity 1
+	astrayMu    sync.Mutex
+	astrayNames []string // targets whose route went to another interface
+
+	shownMu sync.RWMutex // held while a scrape reads counters
+	closed  bool         // there are none any more
 }
 
 // Run probes until ctx ends, which is success. It opens in an order that leaves
 // nothing behind when a step fails: what needs no privilege first, the XDP
 // program last.
 func Run(ctx context.Context, o Options) (err error) {
-	p := &prober{Options: o, secret: packet.NewSecret(), astray: make(chan []string, 1)}
+	p := &prober{Options: o, secret: packet.NewSecret(), astray: make(chan struct{}, 1)}
 	defer func() { err = errors.Join(err, p.close()) }()
 	defer func() { // an end while starting is one too
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -332,16 +338,17 @@ func (p *prober) listen() (*metrics.Server, error) {
 func (p *prober) work(ctx context.Context, server *metrics.Server) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	p.Log.Info("probing", "interfaces", p.ifaces(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
+		"interval", p.plan.Interval, "metrics", "http://"+server.Addr().String()+"/metrics")
+	started := Running{Addr: server.Addr(), Store: &p.store, Plan: p.plan}
 	var running sync.WaitGroup
 	for _, port := range p.ports {
 		running.Go(func() { port.engine.Run(ctx) })
 	}
 	running.Go(func() { p.follow(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
-	p.Log.Info("probing", "interfaces", p.ifaces(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
-		"interval", p.plan.Interval, "metrics", "http://"+server.Addr().String()+"/metrics")
 	if p.Started != nil {
-		p.Started(Running{Addr: server.Addr(), Store: &p.store, Plan: p.plan})
+		p.Started(started)
 	}
 	err := server.Serve(ctx)
 	cancel()
@@ -369,6 +376,9 @@ func (p *prober) watchIteration(ctx context.Context) {
 }
 
 func (p *prober) close() error {
+	p.shownMu.Lock()
+	p.closed = true // a scrape that comes late must not look into closed sockets
+	p.shownMu.Unlock()
 	var errs []error
 	for _, port := range p.ports {
 		errs = append(errs, port.close())

@@ -24,6 +24,11 @@ func (p *prober) exposition() metrics.Options {
 
 // links reads what the XDP programs and sockets counted, for one scrape.
 func (p *prober) links() []metrics.Link {
+	p.shownMu.RLock()
+	defer p.shownMu.RUnlock()
+	if p.closed {
+		return nil
+	}
 	var all []metrics.Link
 	for _, t := range p.ports {
 		if t.engine == nil {
