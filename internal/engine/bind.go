@@ -128,6 +128,26 @@ func (e *Engine) bindLeg(t *target, group *plan.Group, s *series, leg uint32, i 
 		e.staged[leg] = n
 	}
 	e.aim(e.flows.at(n), route.NextHop)
+	e.sayTaken(t.plan.Name, dst, route)
+}
+
+// maxTaken bounds the addresses of which is said which next hop is taken.
+const maxTaken = 256
+
+// sayTaken says once which of several next hops of equal cost the kernel takes
+// to an address, and so we.
+func (e *Engine) sayTaken(target string, dst netip.Addr, route netdev.Route) {
+	if len(route.EqualCost) < 2 {
+		if len(e.taken) > 0 {
+			delete(e.taken, dst)
+		}
+		return
+	}
+	if before, said := e.taken[dst]; before == route.NextHop || !said && len(e.taken) == maxTaken {
+		return
+	}
+	e.taken[dst] = route.NextHop
+	e.Log.Info("next hops of equal cost", "target", target, "address", dst, "taken", route.NextHop, "of", route.EqualCost)
 }
 
 // leads says whether a flow is between these addresses.

@@ -85,10 +85,11 @@ type Engine struct {
 	dead     map[uint32]int64     // flows that nobody finds any more, since, ns
 	leaving  map[uint32]leaving   // targets that were removed
 	byHop    map[netip.Addr]uint32
-	inTheWay *flow            // of another worker, when a leg needed it
-	waiting  map[uint32]bool  // targets that need a flow of another worker
-	astray   []string         // targets whose route leaves by another interface
-	deadHops map[uint32]int64 // next hops without flows, since, ns
+	taken    map[netip.Addr]netip.Addr // next hops of equal cost that were said to be taken, by destination
+	inTheWay *flow                     // of another worker, when a leg needed it
+	waiting  map[uint32]bool           // targets that need a flow of another worker
+	astray   []string                  // targets whose route leaves by another interface
+	deadHops map[uint32]int64          // next hops without flows, since, ns
 	seed     maphash.Seed
 }
 
@@ -98,7 +99,7 @@ func New(o Options) (*Engine, error) {
 		Options: o, interval: int64(o.Interval), tick: int64(o.Tick),
 		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, fresh: map[uint32]int{},
 		staged: map[uint32]uint32{}, retired: map[uint32]time.Time{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
-		byHop: map[netip.Addr]uint32{}, deadHops: map[uint32]int64{},
+		byHop: map[netip.Addr]uint32{}, taken: map[netip.Addr]netip.Addr{}, deadHops: map[uint32]int64{},
 		verifier: packet.NewVerifier(o.Secret),
 		seed:     maphash.MakeSeed(),
 	}

@@ -4,6 +4,7 @@ package truth
 
 import (
 	"net"
+	"regexp"
 	"testing"
 	"time"
 
@@ -114,6 +115,14 @@ func TestChangesWhileRunning(t *testing.T) {
 				// The kernel adds to an IPv6 route where it replaces an IPv4 one.
 				g.prober.DelRoute(lab.Default6)
 				g.prober.SetRoute(lab.Default6, lab.Hop{Via: one6}, lab.Hop{Via: two6})
+			},
+			after: func(_ *gateways, t *testing.T, r *run) {
+				log := r.log.String()
+				for _, either := range []string{"taken=(" + one4 + "|" + two4 + ") ", "taken=(" + one6 + "|" + two6 + ") "} {
+					if !regexp.MustCompile("next hops of equal cost.*" + either).MatchString(log) {
+						t.Errorf("the log does not say which next hop is taken, %s", either)
+					}
+				}
 			},
 		},
 		"gateway is link-local": {
