@@ -84,36 +84,9 @@ func (p *page) ownCounters() {
 			}
 		}
 	}
-	e.family(notSent)
-	for i := range p.own {
-		for why, n := range p.snaps[i].NotSent {
-			if n > 0 {
-				p.begin(notSent.name, i)
-				e.label("reason", result.Reason(why).String())
-				e.uint(n)
-			}
-		}
-	}
-	e.family(lost)
-	for i := range p.own {
-		for why, n := range p.snaps[i].Causes {
-			if n > 0 {
-				p.begin(lost.name, i)
-				e.label("cause", result.Cause(why).String())
-				e.uint(n)
-			}
-		}
-	}
-	e.family(unknown)
-	for i := range p.own {
-		for why, n := range p.snaps[i].Unknown {
-			if n > 0 {
-				p.begin(unknown.name, i)
-				e.label("reason", result.Doubt(why).String())
-				e.uint(n)
-			}
-		}
-	}
+	p.reasons(notSent, "reason", func(s *result.Snapshot) []uint64 { return s.NotSent[:] }, func(i int) string { return result.Reason(i).String() })
+	p.reasons(lost, "cause", func(s *result.Snapshot) []uint64 { return s.Causes[:] }, func(i int) string { return result.Cause(i).String() })
+	p.reasons(unknown, "reason", func(s *result.Snapshot) []uint64 { return s.Unknown[:] }, func(i int) string { return result.Doubt(i).String() })
 	e.family(icmpErrors)
 	for i := range p.own {
 		for _, k := range p.snaps[i].ICMPErrors {
@@ -122,6 +95,21 @@ func (p *page) ownCounters() {
 				e.labelInt("type", int(k.Type))
 				e.labelInt("code", int(k.Code))
 				e.uint(k.Count)
+			}
+		}
+	}
+}
+
+// reasons renders a counter that is kept by reason: one series for each that is
+// not zero.
+func (p *page) reasons(f family, label string, counts func(*result.Snapshot) []uint64, name func(int) string) {
+	p.enc.family(f)
+	for i := range p.own {
+		for why, n := range counts(&p.snaps[i]) {
+			if n > 0 {
+				p.begin(f.name, i)
+				p.enc.label(label, name(why))
+				p.enc.uint(n)
 			}
 		}
 	}
