@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prober
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
+)
+
+// isSelf says whether packets to an address stay on this host.
+func (p *prober) isSelf(a netip.Addr) bool {
+	_, err := p.ports[0].route(a, netip.Addr{}, false)
+	return errors.Is(err, netdev.ErrLocal)
+}
+
+// isLocal says whether the kernel calls an address this host's own.
+func (p *prober) isLocal(a netip.Addr) bool {
+	local, err := p.ports[0].link.IsLocal(a)
+	if err != nil {
+		p.Log.Warn("cannot ask whether an address is local", "address", a, "error", err)
+	}
+	return local
+}
+
+// portFor returns the interface by which the kernel's route to dst leaves.
+func (p *prober) portFor(dst, src netip.Addr) (*port, error) {
+	var last error
+	for _, port := range p.ports {
+		_, err := port.route(dst, src, p.cfg != nil && p.cfg.Safety.ForeignSource)
+		if err == nil {
+			return port, nil
+		}
+		last = err
+		if !errors.As(err, new(*netdev.OtherInterfaceError)) {
+			break // no other interface has a better answer: the kernel has one table
+		}
+	}
+	return nil, last
+}
+
+// place decides by which interface each target is probed. A route that leaves
+// by an interface we do not hold is a fault of the configuration; a missing
+// one is not: it may come back.
+func (p *prober) place() error {
+	p.placed = make(map[string]*port, len(p.plan.Targets))
+	var faults config.Faults
+	var unreachable error
+	reachable := 0
+	for _, t := range p.plan.Targets {
+		port, err := p.portOf(t)
+		var other *netdev.OtherInterfaceError
+		switch {
+		case errors.As(err, &other):
+			faults = append(faults, p.cfg.Fault(
+				fmt.Sprintf("the route to %s leaves by interface %s", t.Addrs[0], other.Name),
+				fmt.Sprintf("allowed: targets behind %s; add --iface %s, or remove the target", p.ifaces(), other.Name),
+				"targets", t.Name, "destination"))
+			continue
+		case err != nil:
+			unreachable = fmt.Errorf("target %s: %w", t.Name, err)
+			port = p.ports[0]
+		case len(t.Addrs) > 0:
+			reachable++
+		}
+		p.placed[t.Name] = port
+	}
+	switch {
+	case len(faults) > 0:
+		return exitcode.With(exitcode.Config, faults)
+	case reachable == 0 && unreachable != nil:
+		return exitcode.With(exitcode.Unavailable, fmt.Errorf("no target can be reached: %w; add a route, or probe through another interface", unreachable))
+	}
+	return nil
+}
+
+// portOf returns the interface of a target's first address; all of them when
+// it has few, because a subnet may lie across several.
+func (p *prober) portOf(t *plan.Target) (*port, error) {
+	var at *port
+	for i, a := range t.Addrs {
+		if i > 256 {
+			break
+		}
+		for g := range t.Groups {
+			got, err := p.portFor(a, t.Groups[g].Sources[0].Addr)
+			if err != nil {
+				return nil, err
+			}
+			if at != nil && got != at {
+				return nil, &netdev.OtherInterfaceError{Name: got.link.Name()}
+			}
+			at = got
+		}
+	}
+	if at == nil {
+		at = p.ports[0]
+	}
+	return at, nil
+}

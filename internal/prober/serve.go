@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prober
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
+)
+
+// listen takes the address of the metrics.
+func (p *prober) listen() (*metrics.Server, error) {
+	server := metrics.NewServer(metrics.New(p.exposition()), metrics.CredentialsFromEnv(), p.Log)
+	g := p.cfg.Global
+	return server, server.Listen(net.JoinHostPort(g.PrometheusAddress, strconv.Itoa(g.PrometheusPort)))
+}
+
+// watchIteration keeps app_iteration_time_seconds: how long a round takes
+// beyond its planned span is how late its probes leave.
+func (p *prober) watchIteration(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			var late time.Duration
+			for _, port := range p.ports {
+				late = max(late, port.engine.Stats().Lag)
+			}
+			p.app.SetIterationTime(late)
+		}
+	}
+}
