@@ -123,6 +123,25 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// TestTruncations cuts every frame of the corpus off after every byte: what the
+// wire lost, while its length fields still speak of it.
+func TestTruncations(t *testing.T) {
+	j := newJudge(t)
+	frames, steered := 0, 0
+	for _, c := range packettest.Corpus() {
+		for n := range min(len(c.Frame), 200) {
+			if j.agree(t, c.Frame[:n]).Steered() {
+				steered++
+			}
+			frames++
+		}
+	}
+	t.Logf("%d frames, of which %d still held all that is looked at", frames, steered)
+	if steered == 0 || steered > frames/4 {
+		t.Errorf("%d of %d truncated frames steered", steered, frames)
+	}
+}
+
 // TestMutations changes the corpus at random, a little at a time, since most of
 // what is random all over goes no further than its first check.
 func TestMutations(t *testing.T) {
@@ -130,7 +149,7 @@ func TestMutations(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	corpus := packettest.Corpus()
 	var seen [packet.Verdicts]int
-	for range 20000 {
+	for range 100000 {
 		frame := mutate(random, corpus)
 		seen[j.agree(t, frame)]++
 	}

@@ -59,6 +59,9 @@ func handOver(t *testing.T, mode string) {
 		if len(c.Frame) < 14 || mode == ModeGeneric && c.Frame[12] != 0x08 && c.Frame[12] != 0x86 {
 			continue // generic mode never sees a tag: the kernel has taken it out
 		}
+		if len(c.Frame) > 1514 {
+			continue
+		}
 		before := time.Since(base)
 		if _, err := wire.WriteTo(c.Frame, &mpacket.Addr{HardwareAddr: net.HardwareAddr(c.Frame[:6])}); err != nil {
 			t.Fatalf("%s: %v", c.Name, err)

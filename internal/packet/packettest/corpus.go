@@ -78,7 +78,7 @@ func (c *corpus) reply(name string, kind packet.Kind, f packet.Flow, n uint32, f
 }
 
 // Corpus returns frames of every kind with their verdicts: replies of ours in
-// every dress, and for each rule a frame that breaks it alone.
+// every dress (dress.go), and for each rule a frame that breaks it alone.
 func Corpus() []Case {
 	c := new(corpus)
 	for _, f := range Flows() {
@@ -95,6 +95,7 @@ func Corpus() []Case {
 		}
 		c.errors(fmt.Sprintf("%s error on %d ", family, f.Proto), f, router)
 	}
+	c.wardrobe()
 	c.pass("empty", packet.Malformed, []byte{})
 	c.pass("arp", packet.NotIP, append([]byte{11: 1, 12: 8, 13: 6}, make([]byte, 46)...))
 	c.pass("length field, not a type", packet.NotIP, append([]byte{11: 1, 12: 0, 13: 46}, make([]byte, 46)...))

@@ -71,9 +71,18 @@ func (c *corpus) errors(name string, f packet.Flow, router netip.Addr) {
 	otherVersion := slices.Clone(whole)
 	otherVersion[l.quote] ^= 0x10
 	bad("quoting another version", packet.BadQuote, otherVersion)
-	inner := Dissect(whole)
-	inner.Src, inner.Dst = f.Local, f.Remote
-	bad("quoting an error", packet.BadQuote, inner.Error(router, l.unreachable, 0, -1))
+	for _, t := range l.errors { // RFC 1122 3.2.2 and RFC 4443 2.4(e) forbid them; some send them
+		for _, u := range l.errors {
+			in := slices.Clone(whole)
+			in[l.quote-8] = u
+			nested := Dissect(in)
+			nested.Src, nested.Dst = f.Local, f.Remote
+			bad(fmt.Sprintf("type %d quoting an error of type %d", t, u), packet.BadQuote, nested.Error(router, t, 0, -1))
+			// As if we had sent it: the quoted source is right, what it is is not.
+			copy(nested.IP[l.srcEnd-len(f.Local.AsSlice())+1:], f.Local.AsSlice())
+			bad(fmt.Sprintf("type %d quoting an error of type %d from our address", t, u), packet.BadQuote, nested.Error(router, t, 0, -1))
+		}
+	}
 	if f.Local.Is4() {
 		optioned := Dissect(Optioned(Build(f, 33, n), 7, 7, 4, 0, 0, 0, 0, 0))
 		optioned.Src, optioned.Dst = f.Local, f.Remote
