@@ -21,7 +21,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build bpf lint test demo bench clean go root
+.PHONY: help build bpf lint test demo bench soak clean go root
 
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -49,6 +49,9 @@ demo: build ## build, then measure a small network of namespaces live (sudo; Ctr
 bench: go ## compare with zmap, masscan and fping side by side (sudo; installs them; ten minutes on a quiet machine)
 	@scripts/setup.sh bench >&2
 	@$(GO) run ./internal/bench $(BENCHFLAGS)
+
+soak: go ## run for 72 minutes under load, reloads and link flaps, and compare with what was on the wire (sudo)
+	@$(GO) run ./internal/soak $(SOAKFLAGS)
 
 clean: ## remove what was built
 	rm -rf netprobe-xdp build

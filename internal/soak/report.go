@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// report is what a run showed.
+type report struct {
+	scenario     scenario
+	begin        time.Time
+	Started      time.Duration // from exec until it was probing
+	Ran          time.Duration
+	OnWire       float64 // probes that the responder counted
+	Lag          float64 // the most, seconds
+	Reloads      int
+	Flaps        int
+	ReloadFailed bool
+	sums         map[string]map[string]float64
+	usage        []use
+}
+
+// sum is a figure over all its reasons.
+func (r *report) sum(what string) (total float64) {
+	for _, v := range r.sums[what] {
+		total += v
+	}
+	return total
+}
+
+// shown is a figure with its reasons.
+func (r *report) shown(what string) string {
+	text := fmt.Sprintf("%.0f", r.sum(what))
+	var why []string
+	for _, reason := range slices.Sorted(maps.Keys(r.sums[what])) {
+		if v := r.sums[what][reason]; reason != "" && v > 0 {
+			why = append(why, fmt.Sprintf("%s %.0f", reason, v))
+		}
+	}
+	if len(why) > 0 {
+		text += " (" + strings.Join(why, ", ") + ")"
+	}
+	return text
+}
+
+// settled is the first look after the program has had time to grow to what it
+// needs: a tenth of the run.
+func (r *report) settled() use {
+	for _, u := range r.usage {
+		if u.at >= r.Ran/10 {
+			return u
+		}
+	}
+	return r.usage[len(r.usage)-1]
+}
+
+const (
+	// growth is what memory may grow from settled to the end.
+	growth = 1.1
+	// tailOfTarget is how much of a target that goes may not have been scraped:
+	// what it sent since the last look.
+	tailOfTarget = 12 * time.Second
+)
+
+// verdict says what is not as it must be.
+func (r *report) verdict() error {
+	var wrong []string
+	claim := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	claim(r.sum("lost") == 0, "%s probes lost (%s), and the responder dropped none", r.shown("lost"), r.shown("lost by cause"))
+	unseen := float64(r.Reloads*r.scenario.churn*r.scenario.packets) * tailOfTarget.Seconds() / r.scenario.interval.Seconds()
+	missing := r.OnWire - r.sum("sent")
+	claim(missing >= 0 && missing <= unseen, "%.0f probes sent, and %.0f on the wire", r.sum("sent"), r.OnWire)
+	claim(r.sum("duplicates") == 0, "%s duplicates", r.shown("duplicates"))
+	claim(!r.ReloadFailed, "a reload failed")
+	from, to := r.settled(), r.usage[len(r.usage)-1]
+	claim(to.rss <= growth*from.rss, "memory grew from %.0f to %.0f MB", from.rss/1e6, to.rss/1e6)
+	claim(to.fds <= from.fds, "descriptors grew from %d to %d", from.fds, to.fds)
+	if len(wrong) > 0 {
+		return errors.New(r.scenario.name + ": " + strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+func (r *report) rows() [][2]string {
+	from, to := r.settled(), r.usage[len(r.usage)-1]
+	peak := slices.MaxFunc(r.usage, func(a, b use) int { return int(a.rss - b.rss) })
+	rows := [][2]string{
+		{"time", r.Ran.Round(time.Second).String()},
+		{"until it probed", r.Started.Round(10 * time.Millisecond).String()},
+		{"probes sent, by its own count", r.shown("sent")},
+		{"probes on the wire, by the responder's", fmt.Sprintf("%.0f", r.OnWire)},
+		{"lost", r.shown("lost")},
+		{"unknown", r.shown("unknown")},
+		{"not sent", r.shown("not sent")},
+		{"marked", fmt.Sprintf("%s (%.4f %%)", r.shown("marked"), 100*r.sum("marked")/max(1, r.sum("sent")))},
+		{"duplicates, late, reordered", r.shown("duplicates") + ", " + r.shown("late") + ", " + r.shown("reordered")},
+		{"ring dropped", r.shown("ring dropped")},
+		{"most behind schedule", fmt.Sprintf("%.1f ms", 1e3*r.Lag)},
+		{"CPU", fmt.Sprintf("%.1f %% of a core", 100*to.cpu.Seconds()/to.at.Seconds())},
+		{"waited for a CPU", fmt.Sprintf("%.2f %% of the time", 100*to.waiting.Seconds()/to.at.Seconds())},
+		{"memory after a tenth, at the most, at the end", fmt.Sprintf("%.0f, %.0f, %.0f MB", from.rss/1e6, peak.rss/1e6, to.rss/1e6)},
+		{"descriptors after a tenth, at the end", fmt.Sprintf("%d, %d", from.fds, to.fds)},
+	}
+	if r.scenario.reload > 0 {
+		rows = append(rows, [2]string{"reloads, link flaps", fmt.Sprintf("%d, %d", r.Reloads, r.Flaps)})
+	}
+	return rows
+}
+
+func (r *report) write(w io.Writer, how string) {
+	if how == "markdown" {
+		fmt.Fprintf(w, "\n#### %s: %s\n\n|  |  |\n|---|---|\n", r.scenario.name, r.scenario.what)
+		for _, row := range r.rows() {
+			fmt.Fprintf(w, "| %s | %s |\n", row[0], row[1])
+		}
+		return
+	}
+	fmt.Fprintf(w, "\n%s: %s\n", r.scenario.name, r.scenario.what)
+	for _, row := range r.rows() {
+		fmt.Fprintf(w, "  %-46s %s\n", row[0], row[1])
+	}
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+)
+
+// scenario is one long run.
+type scenario struct {
+	name     string
+	what     string
+	duration time.Duration
+	targets  int // probed all the time, of all types and both families
+	packets  int // to each per interval
+	interval time.Duration
+	workers  int // of the program, and queues of the interface
+	scrape   time.Duration
+
+	reload time.Duration // how often the configuration is read again; 0: never
+	churn  int           // targets that are replaced by others with each reload
+	flap   time.Duration // how often the link goes down; 0: never
+}
+
+// flapped is how long the link stays down.
+const flapped = 2 * time.Second
+
+// timeout is what each probe waits. The answers come within microseconds.
+const timeout = time.Second
+
+var scenarios = []scenario{
+	{name: "scale", what: "100,000 targets at one probe per second on one worker", duration: 10 * time.Minute,
+		targets: 100_000, packets: 1, interval: time.Second, workers: 1, scrape: time.Minute},
+	{name: "million", what: "1,000,000 targets every 30 s", duration: 75 * time.Second,
+		targets: 1_000_000, packets: 1, interval: 30 * time.Second, workers: 1, scrape: 30 * time.Second},
+	{name: "disturbed", what: "50,000 probes/s on two workers, reloads, a changing target list, link flaps", duration: time.Hour,
+		targets: 5000, packets: 10, interval: time.Second, workers: 2, scrape: 10 * time.Second,
+		reload: 5 * time.Second, churn: 50, flap: time.Minute},
+}
+
+func (s scenario) pps() float64 { return float64(s.targets*s.packets) / s.interval.Seconds() }
+
+// run lets the program work for the scenario's time, or until it is interrupted.
+func (s scenario) run(binary, dir string, interrupted <-chan os.Signal) (*report, error) {
+	progress("%s: %s, %v", s.name, s.what, s.duration)
+	r, err := newRig(s.workers)
+	if err != nil {
+		return nil, err
+	}
+	defer r.lab.Close()
+	files := files{dir: dir, scenario: s}
+	if err := files.write(0); err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	p, err := r.prober.Start(context.Background(), binary, "run", "--iface", r.near.Name, "--config", files.config(), "--settings", files.settings())
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	err = p.WaitFor(ctx, "msg=probing")
+	cancel()
+	if err != nil {
+		return nil, err
+	}
+	rep := &report{scenario: s, Started: time.Since(begun)}
+	w := watcher{rig: r, process: p, report: rep, counted: tally{last: map[string]float64{}, gone: map[string]float64{}}}
+	if err := s.disturb(&w, files, interrupted); err != nil {
+		return nil, fmt.Errorf("%w; the program said: %s", err, tail(p.Stderr()))
+	}
+	if err := w.end(s); err != nil {
+		return nil, fmt.Errorf("%w; the program said: %s", err, tail(p.Stderr()))
+	}
+	return rep, p.Stop()
+}
+
+// disturb does to the program what the scenario says, and looks at it.
+func (s scenario) disturb(w *watcher, f files, interrupted <-chan os.Signal) error {
+	never := make(<-chan time.Time)
+	every := func(d time.Duration) <-chan time.Time {
+		if d == 0 {
+			return never
+		}
+		return time.Tick(d)
+	}
+	w.report.begin = time.Now()
+	end, scrape, reload, flap := time.After(s.duration), every(s.scrape), every(s.reload), every(s.flap)
+	up := never
+	for {
+		select {
+		case <-end:
+			return nil
+		case <-interrupted:
+			return nil
+		case <-scrape:
+			if err := w.look(); err != nil {
+				return err
+			}
+		case <-reload:
+			w.report.Reloads++
+			if err := f.write(w.report.Reloads); err != nil {
+				return err
+			}
+			if err := syscall.Kill(w.process.PID(), syscall.SIGHUP); err != nil {
+				return fmt.Errorf("ask the program to reload: %w", err)
+			}
+		case <-flap:
+			w.report.Flaps++
+			w.rig.far.SetUp(false)
+			up = time.After(flapped)
+		case <-up:
+			w.rig.far.SetUp(true)
+			up = never
+		}
+		if err := w.rig.lab.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// rig is the veth pair: the program's namespace, and the reflector at the other
+// end.
+type rig struct {
+	lab       *lab.Lab
+	prober    *lab.Host
+	near, far *lab.End
+	reflector *lab.Reflector
+}
+
+const (
+	near4, far4 = "192.0.2.1", "192.0.2.2"
+	near6, far6 = "2001:db8::1", "2001:db8::2"
+	prefix4     = "10.0.0.0/8"
+	prefix6     = "2001:db8:1::/48"
+)
+
+func newRig(queues int) (*rig, error) {
+	l := lab.New(lab.Options{Name: "soak"})
+	r := &rig{lab: l, prober: l.Host("prober")}
+	responder := l.Host("responder")
+	r.near, r.far = l.Connect(r.prober, responder, lab.Link{
+		Queues: queues, A: []string{near4 + "/24", near6 + "/64"}, B: []string{far4 + "/24", far6 + "/64"},
+	})
+	r.prober.SetRoute(prefix4, lab.Hop{Via: far4})
+	r.prober.SetRoute(prefix6, lab.Hop{Via: far6})
+	r.reflector = lab.AttachReflector(r.far, lab.ReflectorOptions{Prefixes: []string{prefix4, prefix6}})
+	if err := l.Err(); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("build the veth pair: %w", err)
+	}
+	return r, nil
+}
+
+// files are the program's configuration.
+type files struct {
+	dir      string
+	scenario scenario
+}
+
+func (f files) config() string   { return filepath.Join(f.dir, f.scenario.name+".yaml") }
+func (f files) settings() string { return filepath.Join(f.dir, f.scenario.name+".settings.yaml") }
+func (f files) list() string     { return filepath.Join(f.dir, f.scenario.name+".jsonl") }
