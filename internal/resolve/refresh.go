@@ -42,6 +42,7 @@ func Names(cfg *config.Config) []Name {
 // or none from the start.
 type Change struct {
 	Target string
+	Host   string     // the name, which Follow may have changed since
 	Old    netip.Addr // zero: it had none
 	New    netip.Addr // zero: it has none, and Err says why
 	Err    error
@@ -56,20 +57,16 @@ type Refresher struct {
 
 	mu      sync.Mutex
 	pending []Change
+	wanted  *wanted // not yet seen by the goroutine that asks; nil: nothing new
+	news    chan struct{}
 }
 
 // Refresh starts resolving names, all of them at once and each again Interval
 // after its last answer, until ctx ends.
 func (r *Resolver) Refresh(ctx context.Context, names []Name) *Refresher {
-	f := &Refresher{resolver: r, changed: make(chan struct{}, 1)}
-	now := time.Now()
-	queue := make(dueQueue, 0, len(names))
-	for _, n := range names {
-		if _, err := netip.ParseAddr(n.Host); err != nil {
-			queue = append(queue, &entry{Name: n, due: now})
-		}
-	}
-	go f.run(ctx, queue)
+	f := &Refresher{resolver: r, changed: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+	f.Follow(names, false)
+	go f.run(ctx)
 	return f
 }
 
@@ -91,6 +88,10 @@ func (f *Refresher) Take() []Change {
 type entry struct {
 	Name
 	due   time.Time
+	place int        // in the queue; -1: it is being asked for, or no more
+	asked bool       // it is being asked for
+	again bool       // ask once more, since the answer under way may be old
+	gone  bool       // nobody wants to know any more
 	addr  netip.Addr // of the last answer
 	told  bool       // the first answer was reported
 	found bool       // it has had an address
@@ -100,13 +101,16 @@ type entry struct {
 	err    error
 }
 
-func (f *Refresher) run(ctx context.Context, queue dueQueue) {
+func (f *Refresher) run(ctx context.Context) {
 	answers := make(chan *entry, maxLookups)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for asked := 0; asked > 0 || len(queue) > 0; {
+	all := map[string]*entry{}
+	var queue dueQueue
+	for asked := 0; ; {
 		for asked < maxLookups && len(queue) > 0 && time.Until(queue[0].due) <= 0 {
 			e := heap.Pop(&queue).(*entry)
+			e.asked = true
 			asked++
 			go func() {
 				e.answer, e.took, e.err = f.resolver.ask(ctx, e.Host, e.Family)
@@ -121,14 +125,23 @@ func (f *Refresher) run(ctx context.Context, queue dueQueue) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-f.news:
+			all = f.turn(all, &queue)
 		case e := <-answers:
 			asked--
+			e.asked = false
 			if ctx.Err() != nil {
 				return // an error now says nothing about the name
 			}
-			if wait := f.settle(e); wait > 0 {
-				e.due = time.Now().Add(wait)
-				heap.Push(&queue, e)
+			if e.gone {
+				continue
+			}
+			wait := f.settle(e)
+			if e.again {
+				e.again = false
+				e.ask(&queue, time.Now())
+			} else if wait > 0 {
+				e.ask(&queue, time.Now().Add(wait))
 			}
 		case <-next:
 		}
@@ -158,7 +171,7 @@ func (f *Refresher) report(e *entry) {
 		f.resolver.log.Info("target has an address", "target", e.Target, "name", e.Host, "address", e.answer, "before", e.addr)
 	}
 	f.mu.Lock()
-	f.pending = append(f.pending, Change{Target: e.Target, Old: e.addr, New: e.answer, Err: e.err, Took: e.took})
+	f.pending = append(f.pending, Change{Target: e.Target, Host: e.Host, Old: e.addr, New: e.answer, Err: e.err, Took: e.took})
 	f.mu.Unlock()
 	select {
 	case f.changed <- struct{}{}:
@@ -171,12 +184,23 @@ type dueQueue []*entry
 
 func (q dueQueue) Len() int           { return len(q) }
 func (q dueQueue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-func (q dueQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *dueQueue) Push(x any)        { *q = append(*q, x.(*entry)) }
+
+func (q dueQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].place, q[j].place = i, j
+}
+
+func (q *dueQueue) Push(x any) {
+	e := x.(*entry)
+	e.place = len(*q)
+	*q = append(*q, e)
+}
+
 func (q *dueQueue) Pop() any {
 	old := *q
 	e := old[len(old)-1]
 	old[len(old)-1] = nil
+	e.place = -1
 	*q = old[:len(old)-1]
 	return e
 }
