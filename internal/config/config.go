@@ -69,7 +69,7 @@ type Target struct {
 	Name              string
 	Description       string
 	Type              string // a name of the registry in internal/probe
-	Destination       string // address, host name or, with IsSubnet, prefix
+	Destination       string // address, host name or, with IsSubnet, prefix or range; see ParseRange
 	Family            string // "ipv4" or "ipv6", never empty
 	DontFragment      bool
 	IsSubnet          bool

@@ -13,12 +13,12 @@ import (
 const MaxSubnetSize = 65536
 
 const (
-	destinationAllowed = "an IP address, a host name, or with is_subnet: true a prefix"
-	subnetAllowed      = "a prefix without host bits such as 192.0.2.0/24 or 2001:db8::/120"
-	rangeAllowed       = "allowed for now: a prefix such as 192.0.2.0/24 with is_subnet: true, or one target for each address; wildcards and ranges are not supported yet"
+	destinationAllowed = "an IP address, a host name, a range such as 192.168.*.1-5, or with is_subnet: true a prefix"
+	subnetAllowed      = "a prefix without host bits such as 192.0.2.0/24 or 2001:db8::/120, or a range such as 192.168.*.1-5"
+	rangeAllowed       = "allowed: four numbers from 0 to 255, of which some are ranges such as 1-5, or * for all, as in 192.168.*.1-5"
 )
 
-// rangeForm matches 192.168.*.1-5, which netprobify documents.
+// rangeForm matches what is meant as a range such as 192.168.*.1-5.
 var rangeForm = regexp.MustCompile(`^[0-9.*-]*[*-][0-9.*/-]*$`)
 
 // checkDestination checks a destination, and settles the address family. family
@@ -28,8 +28,11 @@ func checkDestination(t *targetDraft, dst, family value) {
 	var found string
 	switch addr, err := netip.ParseAddr(s); {
 	case rangeForm.MatchString(s):
-		dst.fault("read the range "+dst.show(), rangeAllowed)
-		return
+		r, ok := checkRange(dst, s)
+		if !ok {
+			return
+		}
+		t.Destination, t.IsSubnet, found = r.String(), true, "ipv4"
 	case t.IsSubnet:
 		p, ok := checkSubnet(dst, s)
 		if !ok {
@@ -84,6 +87,21 @@ func checkSubnet(dst value, s string) (netip.Prefix, bool) {
 		return p, false
 	}
 	return p, true
+}
+
+// checkRange parses a destination with * or - in the place of numbers.
+func checkRange(dst value, s string) (Range, bool) {
+	r, err := ParseRange(s)
+	if err != nil {
+		dst.fault("read the range "+dst.show()+": "+err.Error(), rangeAllowed)
+		return r, false
+	}
+	if n := r.Size(); n > MaxSubnetSize {
+		dst.fault(fmt.Sprintf("read %s, a range of %d addresses", r, n),
+			fmt.Sprintf("allowed: at most %d addresses; split it or probe a part of it", MaxSubnetSize))
+		return r, false
+	}
+	return r, true
 }
 
 // validHostName says whether DNS could know the name (RFC 1123 section 2.1,

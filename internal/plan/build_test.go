@@ -180,6 +180,10 @@ func TestAddresses(t *testing.T) {
 		{name: "subnet of one, no length", dest: "192.0.2.3", family: "ipv4", subnet: true, want: []netip.Addr{a("192.0.2.3")}},
 		{name: "v6 subnet over a carry", dest: "2001:db8::fffe/126", family: "ipv6", subnet: true,
 			want: []netip.Addr{a("2001:db8::fffc"), a("2001:db8::fffd"), a("2001:db8::fffe"), a("2001:db8::ffff")}},
+		{name: "range", dest: "192.0.2-3.254-255", family: "ipv4", subnet: true,
+			want: []netip.Addr{a("192.0.2.254"), a("192.0.2.255"), a("192.0.3.254"), a("192.0.3.255")}},
+		{name: "own address in a range", dest: "192.0.2.1-2", family: "ipv4", subnet: true, in: Inputs{Self: own}, want: []netip.Addr{a("192.0.2.2")},
+			warning: "netprobe.yaml: targets.t.destination: 192.0.2.1 belongs to this host and is not probed; the other 1 addresses are probed"},
 		{name: "name", dest: "www.example.com", family: "ipv6", in: Inputs{Addrs: map[string][]netip.Addr{"t": {a("2001:db8::1")}}}, want: []netip.Addr{a("2001:db8::1")}},
 		{name: "name without address", dest: "www.example.com", family: "ipv4"},
 		{name: "name of somewhere refused", dest: "www.example.com", family: "ipv4", in: Inputs{Addrs: map[string][]netip.Addr{"t": {a("127.0.0.1")}}},
@@ -243,6 +247,18 @@ func TestFaults(t *testing.T) {
 	}{
 		{"refused address", func(c *config.Config) { c.Targets[0].Destination = "127.0.0.1" }, Inputs{},
 			[]string{"netprobe.yaml: targets.t.destination: 127.0.0.1 is in 127.0.0.0/8 (loopback, RFC 1122), which is refused unless safety.allow_ranges covers it; allowed: another address"}},
+		{"range with a refused address", func(c *config.Config) { c.Targets[0].Destination, c.Targets[0].IsSubnet = "126-127.0.0.1", true }, Inputs{},
+			[]string{"netprobe.yaml: targets.t.destination: 127.0.0.1 is in 127.0.0.0/8 (loopback, RFC 1122), which is refused unless safety.allow_ranges covers it; allowed: another range"}},
+		{"range of the other family", func(c *config.Config) {
+			c.Targets[0].Destination, c.Targets[0].IsSubnet, c.Targets[0].Family = "192.0.2.1-2", true, "ipv6"
+		}, Inputs{},
+			[]string{"netprobe.yaml: targets.t.address_family: destination is 192.0.2.1-2; allowed: an ipv6 subnet"}},
+		{"range with too many probes into a /24", func(c *config.Config) {
+			c.Targets[0].Destination, c.Targets[0].IsSubnet, c.Targets[0].NbPackets, c.Global.Interval = "198.18.0-1.*", true, 8, time.Second
+			c.Safety.MaxPPS = 1 << 20
+		}, Inputs{}, []string{
+			"netprobe.yaml: safety.max_prefix_pps: the plan asks for 2048 probes/s into 198.18.0.0/24 from 1 target(s) (most from t: 2048); allowed: at most 2000",
+			"netprobe.yaml: safety.max_prefix_pps: the plan asks for 2048 probes/s into 198.18.1.0/24 from 1 target(s) (most from t: 2048); allowed: at most 2000"}},
 		{"beside a refused range", func(c *config.Config) { c.Targets[0].Destination, c.Targets[0].IsSubnet = "223.255.254.0/23", true }, Inputs{}, nil},
 		{"zone", func(c *config.Config) { c.Targets[0].Destination, c.Targets[0].Family = "2001:db8::1%eth0", "ipv6" }, Inputs{},
 			[]string{"netprobe.yaml: targets.t.destination: 2001:db8::1%eth0 has a zone; write the address without it"}},

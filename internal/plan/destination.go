@@ -11,11 +11,13 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 )
 
-// destination is what a target's destination stands for: a masked prefix, or
-// addresses. A name without an address has neither.
+// destination is what a target's destination stands for: a masked prefix, a
+// range, or addresses. A name without an address has none of them.
 type destination struct {
-	prefix netip.Prefix
-	addrs  []netip.Addr
+	prefix  netip.Prefix
+	span    config.Range // where spanned
+	spanned bool
+	addrs   []netip.Addr
 }
 
 // size returns how many addresses are probed, 1 for a name without an address:
@@ -23,6 +25,9 @@ type destination struct {
 func (d *destination) size() float64 {
 	if d.prefix.IsValid() {
 		return math.Ldexp(1, d.prefix.Addr().BitLen()-d.prefix.Bits())
+	}
+	if d.spanned {
+		return float64(d.span.Size())
 	}
 	return float64(max(1, len(d.addrs)))
 }
@@ -52,6 +57,9 @@ func (b *builder) destination(t *config.Target) destination {
 }
 
 func (b *builder) subnet(t *config.Target) destination {
+	if r, err := config.ParseRange(t.Destination); err == nil {
+		return b.spanOf(t, r)
+	}
 	p, err := netip.ParsePrefix(t.Destination)
 	if addr, notAddr := netip.ParseAddr(t.Destination); notAddr == nil && addr.Zone() == "" {
 		p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
@@ -70,6 +78,22 @@ func (b *builder) subnet(t *config.Target) destination {
 		return destination{}
 	}
 	return destination{prefix: p}
+}
+
+// spanOf reads a range. Each address is judged by itself, and the first that
+// must not be probed is named.
+func (b *builder) spanOf(t *config.Target, r config.Range) destination {
+	if t.Family != "ipv4" {
+		b.fault("destination is "+r.String(), "allowed: an "+t.Family+" subnet; change destination or address_family", "targets", t.Name, "address_family")
+		return destination{}
+	}
+	for n := range min(r.Size(), config.MaxSubnetSize) {
+		if err := CheckAddr(b.cfg.Safety, r.At(n)); err != nil {
+			b.fault(err.Error(), "allowed: another range, or these addresses named in safety.allow_ranges", "targets", t.Name, "destination")
+			return destination{}
+		}
+	}
+	return destination{span: r, spanned: true}
 }
 
 func (b *builder) named(t *config.Target) destination {
@@ -96,14 +120,20 @@ func inFamily(addr netip.Addr, family string) bool {
 	return addr.Is6()
 }
 
-// addresses returns the addresses to probe: all of the subnet's, network and
+// addresses returns the addresses to probe: all of the subnet's or range's, network and
 // broadcast address included as in netprobify, without those of this host.
 func (b *builder) addresses(t *config.Target, d *destination) []netip.Addr {
 	all := d.addrs
-	if d.prefix.IsValid() {
+	switch {
+	case d.prefix.IsValid():
 		all = make([]netip.Addr, int(d.size()))
 		for i := range all {
 			all[i] = addrAdd(d.prefix.Addr(), uint64(i))
+		}
+	case d.spanned:
+		all = make([]netip.Addr, d.span.Size())
+		for i := range all {
+			all[i] = d.span.At(i)
 		}
 	}
 	if b.in.Self == nil {

@@ -28,6 +28,13 @@ func blockBits(addr netip.Addr) int {
 // blocks calls yield with each /24 or /48 that d reaches into and the number of
 // its addresses there.
 func (d *destination) blocks(yield func(block netip.Prefix, addrs float64)) {
+	if d.spanned {
+		for n := 0; n < d.span.Size(); n += d.span.Block() {
+			block, _ := d.span.At(n).Prefix(blockBits(d.span.At(n)))
+			yield(block, float64(d.span.Block()))
+		}
+		return
+	}
 	if !d.prefix.IsValid() {
 		for _, addr := range d.addrs {
 			block, _ := addr.Prefix(blockBits(addr))
@@ -156,7 +163,7 @@ func (b *builder) warnBursts() {
 	}
 	for _, i := range b.planned {
 		d, most := &b.dests[i], 0.0
-		if d.addrs == nil && !d.prefix.IsValid() {
+		if d.addrs == nil && !d.prefix.IsValid() && !d.spanned {
 			continue
 		}
 		// Consecutive probes go through the addresses in order, and so through
