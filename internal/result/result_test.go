@@ -3,6 +3,7 @@
 package result
 
 import (
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -89,6 +90,30 @@ func TestMarkedSamples(t *testing.T) {
 	s.Snapshot(&got)
 	if got.RoundTrips[0] != time.Millisecond {
 		t.Errorf("all marked: %v, want them published rather than 0", got.RoundTrips)
+	}
+}
+
+// TestSamplesShareTheirRoom holds that marked and other samples keep apart in
+// whatever order they come, also when the round was made for fewer.
+func TestSamplesShareTheirRoom(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	r := NewRound(3)
+	for range 200 {
+		r.Reset()
+		var clear, marked []float32
+		for i := range random.IntN(20) {
+			v := time.Duration(i + 1)
+			if random.IntN(2) == 0 {
+				marked = append([]float32{float32(v)}, marked...)
+				r.Answer(v, true)
+			} else {
+				clear = append(clear, float32(v))
+				r.Answer(v, false)
+			}
+		}
+		if !slices.Equal(r.samples, clear) || !slices.Equal(r.uncertain(), marked) {
+			t.Fatalf("samples %v and %v, want %v and %v", r.samples, r.uncertain(), clear, marked)
+		}
 	}
 }
 

@@ -21,10 +21,10 @@ type Round struct {
 	Unknowns [numDoubts]uint32
 
 	// samples are the round trips in ns, in the order the answers were
-	// settled. A float32 is exact to 6e-8 of its value: 0.6 ns in 10 ms.
+	// settled. A float32 is exact to 6e-8 of its value: 0.6 ns in 10 ms. Those of
+	// marked samples, used only when there are no others, stand at the far end
+	// of the same array.
 	samples []float32
-	// uncertain are round trips of marked samples, used only when there are no others.
-	uncertain []float32
 }
 
 // NewRound returns a round for this many probes.
@@ -32,19 +32,37 @@ func NewRound(probes int) Round { return Round{samples: make([]float32, 0, probe
 
 // Reset empties the round for its next use.
 func (r *Round) Reset() {
-	*r = Round{samples: r.samples[:0], uncertain: r.uncertain[:0]}
+	*r = Round{samples: r.samples[:0]}
 }
 
 // Answer counts an answer with its round trip. A marked one does not enter the
 // percentiles unless all are.
 func (r *Round) Answer(rtt time.Duration, marked bool) {
+	if len(r.samples)+int(r.Marked) == cap(r.samples) {
+		r.grow()
+	}
 	r.Answered++
 	if marked {
 		r.Marked++
-		r.uncertain = append(r.uncertain, float32(rtt))
+		r.uncertain()[0] = float32(rtt)
 		return
 	}
 	r.samples = append(r.samples, float32(rtt))
+}
+
+// uncertain are the round trips of marked samples, the newest first.
+func (r *Round) uncertain() []float32 {
+	all := r.samples[:cap(r.samples)]
+	return all[len(all)-int(r.Marked):]
+}
+
+// grow makes room for more samples than the round was made for: it served a
+// target with fewer before.
+func (r *Round) grow() {
+	larger := Round{samples: make([]float32, len(r.samples), 2*cap(r.samples)+1), Marked: r.Marked}
+	copy(larger.samples, r.samples)
+	copy(larger.uncertain(), r.uncertain())
+	r.samples = larger.samples
 }
 
 // AnswerWithoutTime counts an answer whose round trip is not believable.
@@ -76,9 +94,9 @@ func (r *Round) Pending() int { return int(r.Sent) - int(r.Answered) - int(r.Los
 // to the totals. Only the owning worker calls it.
 func (s *Series) Publish(r *Round, end time.Time) {
 	in := r.samples
-	uncertain := len(in) == 0 && len(r.uncertain) > 0
+	uncertain := len(in) == 0 && r.Marked > 0
 	if uncertain {
-		in = r.uncertain
+		in = r.uncertain()
 	}
 	jitter := meanStep(in) // before sorting: it needs the order
 	slices.Sort(in)
