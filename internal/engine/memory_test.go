@@ -22,8 +22,8 @@ func TestMemory(t *testing.T) {
 	defer func(rate int) { runtime.MemProfileRate = rate }(runtime.MemProfileRate)
 	runtime.MemProfileRate = 1 // every allocation
 
-	const targets = 30_000
-	one := heapOf(t, targets, 1, 3*time.Second)
+	const targets = 60_000
+	one := heapOf(t, targets, 1, 5*time.Second)
 	t.Logf("one packet: %d bytes a target in the engine, %d in the results, %d of %d targets with marked samples or skipped probes",
 		one.engine/targets, one.results/targets, one.unusual, targets)
 	// What most targets never have is allocated when it is first needed.
