@@ -93,6 +93,10 @@ type Engine struct {
 	Bind    string        // "copy", "zerocopy" or "auto"
 	Workers int           // 0: one for each queue, at most one for each CPU
 	Pinning []int         // CPUs that workers are pinned to, distinct; empty: not pinned
+
+	// DNSKeep is how long a target keeps its last address while its resolver
+	// fails; 0: not at all, as in netprobify.
+	DNSKeep time.Duration
 }
 
 // Safety is our own section `safety`.

@@ -218,6 +218,7 @@ func (d *decoder) fill(k *koanf.Koanf) {
 		Bind:    k.String("engine.bind"),
 		Workers: k.Int("engine.workers"),
 		Pinning: get[[]int](k, "engine.pinning"),
+		DNSKeep: get[time.Duration](k, "engine.dns_keep"),
 	}
 	d.cfg.Safety = Safety{
 		MaxPPS:        k.Int("safety.max_pps"),

@@ -58,6 +58,7 @@ var sections = []section{
 		{name: "bind", text: true, absent: "copy", read: as(func(v value) (string, bool) { return v.oneOf("copy", "zerocopy", "auto") })},
 		{name: "workers", absent: 0, read: as(func(v value) (int, bool) { return v.integer(0, maxCPU+1) })},
 		{name: "pinning", list: true, absent: []int(nil), read: as(value.cpus)},
+		{name: "dns_keep", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.span(0, maxKeep) })},
 	}},
 	{name: "safety", ours: true, fields: []field{
 		{name: "max_pps", absent: 20_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
@@ -70,6 +71,9 @@ var sections = []section{
 		{name: "histograms", list: true, text: true, absent: []string(nil), read: as(value.histograms)},
 	}},
 }
+
+// maxKeep bounds engine.dns_keep: a year is for ever.
+const maxKeep = 365 * 24 * time.Hour
 
 // as hides the type that a reader returns.
 func as[T any](read func(value) (T, bool)) func(value) (any, bool) {

@@ -5,6 +5,7 @@ package resolve
 import (
 	"container/heap"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,13 @@ func (f *Refresher) Follow(names []Name, again bool) {
 		again = true // nobody has done it yet
 	}
 	f.wanted = &wanted{names, again}
+	took := make(map[string]*atomic.Int64, len(names))
+	for _, n := range names {
+		if took[n.Target] = f.took[n.Target]; took[n.Target] == nil {
+			took[n.Target] = new(atomic.Int64)
+		}
+	}
+	f.took = took
 	f.mu.Unlock()
 	select {
 	case f.news <- struct{}{}:
@@ -52,6 +60,7 @@ func (f *Refresher) turn(all map[string]*entry, queue *dueQueue) map[string]*ent
 			e.ask(queue, now)
 		} else {
 			delete(all, n.Target)
+			e.Keep = n.Keep
 			e.retime(n.Interval, w.again, queue, now)
 		}
 		next[n.Target] = e
@@ -85,7 +94,7 @@ func (e *entry) retime(interval time.Duration, again bool, queue *dueQueue, now 
 		e.again = again
 	case again:
 		e.ask(queue, now)
-	case before == interval || !e.found:
+	case before == interval || e.failing || !e.told: // what fails is asked for again soon
 	case interval == 0:
 		heap.Remove(queue, e.place)
 	case before == 0:

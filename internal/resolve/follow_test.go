@@ -17,9 +17,9 @@ func TestFollow(t *testing.T) {
 		for host, addr := range map[string]string{"stays": "192.0.2.1", "once": "192.0.2.2", "goes": "192.0.2.3", "old": "192.0.2.4", "new": "192.0.2.5", "joins": "192.0.2.6"} {
 			tb.set(host, addr)
 		}
-		stays, once := Name{"stays", "stays", "ipv4", 10 * time.Second}, Name{"once", "once", "ipv4", 0}
+		stays, once := Name{"stays", "stays", "ipv4", 10 * time.Second, 0}, Name{"once", "once", "ipv4", 0, 0}
 		f := New(quiet, tb.lookup).Refresh(t.Context(), []Name{
-			stays, once, {"goes", "goes", "ipv4", 10 * time.Second}, {"other", "old", "ipv4", 10 * time.Second}})
+			stays, once, {"goes", "goes", "ipv4", 10 * time.Second, 0}, {"other", "old", "ipv4", 10 * time.Second, 0}})
 		synctest.Wait()
 		f.Take()
 		told := func(want ...string) {
@@ -38,7 +38,7 @@ func TestFollow(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		next := []Name{stays, once, {"other", "new", "ipv4", 10 * time.Second}, {"joins", "joins", "ipv4", 0}}
+		next := []Name{stays, once, {"other", "new", "ipv4", 10 * time.Second, 0}, {"joins", "joins", "ipv4", 0, 0}}
 		f.Follow(next, false)
 		told("joins: invalid IP to 192.0.2.6", "other: invalid IP to 192.0.2.5")
 		time.Sleep(10 * time.Second)

@@ -6,16 +6,18 @@ import (
 	"container/heap"
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 )
 
-// firstRetry is how soon a name is asked for again while it has never had an
-// address: a prober that starts before its resolver must not miss targets until
-// somebody reloads it.
-const firstRetry = 30 * time.Second
+// retryFailed is how soon at the latest a name is asked for again while it does
+// not resolve: a prober that starts before its resolver must not miss targets
+// until somebody reloads it.
+const retryFailed = 30 * time.Second
 
 // Name is a name to be kept resolved.
 type Name struct {
@@ -23,6 +25,7 @@ type Name struct {
 	Host     string
 	Family   string        // "ipv4" or "ipv6"
 	Interval time.Duration // 0: no more once it has resolved
+	Keep     time.Duration // how long the last address is kept while the resolver fails
 }
 
 // Names returns the targets of a configuration whose destination is a name.
@@ -33,19 +36,20 @@ func Names(cfg *config.Config) []Name {
 		if _, err := netip.ParseAddr(t.Destination); err == nil || t.IsSubnet {
 			continue
 		}
-		names = append(names, Name{Target: t.Name, Host: t.Destination, Family: t.Family, Interval: t.DNSUpdateInterval})
+		names = append(names, Name{Target: t.Name, Host: t.Destination, Family: t.Family, Interval: t.DNSUpdateInterval, Keep: cfg.Engine.DNSKeep})
 	}
 	return names
 }
 
 // Change is news about a name: its first address, another one, none any more,
-// or none from the start.
+// none from the start; that the resolver fails and the address is kept (New is
+// Old, with Err), or fails no more (New is Old, without).
 type Change struct {
 	Target string
-	Host   string     // the name, which Follow may have changed since
-	Old    netip.Addr // zero: it had none
-	New    netip.Addr // zero: it has none, and Err says why
-	Err    error
+	Host   string        // the name, which Follow may have changed since
+	Old    netip.Addr    // zero: it had none
+	New    netip.Addr    // zero: it has none, and Err says why
+	Err    error         // of the last question
 	Took   time.Duration // how long the resolver took to answer
 }
 
@@ -59,6 +63,15 @@ type Refresher struct {
 	pending []Change
 	wanted  *wanted // not yet seen by the goroutine that asks; nil: nothing new
 	news    chan struct{}
+	took    map[string]*atomic.Int64 // by target: how long the last question took, ns; 0: none was asked
+}
+
+// Took returns where it is kept how long the last question for a target's name
+// took, in ns, 0 before the first; nil for targets without a name.
+func (f *Refresher) Took(target string) *atomic.Int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.took[target]
 }
 
 // Refresh starts resolving names, all of them at once and each again Interval
@@ -92,11 +105,14 @@ type entry struct {
 	asked bool       // it is being asked for
 	again bool       // ask once more, since the answer under way may be old
 	gone  bool       // nobody wants to know any more
-	addr  netip.Addr // of the last answer
+	addr  netip.Addr // what the target has
 	told  bool       // the first answer was reported
-	found bool       // it has had an address
 
-	answer netip.Addr
+	failing bool      // the last question had no answer with an address
+	doubted bool      // it failed once, and was asked again
+	good    time.Time // when an address came last
+
+	answer []netip.Addr
 	took   time.Duration
 	err    error
 }
@@ -151,27 +167,55 @@ func (f *Refresher) run(ctx context.Context) {
 // settle reports what is new about e and returns how long until it is asked for
 // again; 0: never.
 func (f *Refresher) settle(e *entry) time.Duration {
-	if !e.told || e.answer != e.addr {
-		f.report(e)
+	if took := f.Took(e.Target); took != nil {
+		took.Store(max(1, int64(e.took)))
 	}
-	e.told, e.addr = true, e.answer
-	if e.err == nil {
-		e.found = true
+	var addr netip.Addr
+	keep := time.Duration(0)
+	switch {
+	case e.err == nil:
+		e.good = time.Now()
+		if addr = e.answer[0]; slices.Contains(e.answer, e.addr) {
+			addr = e.addr // resolvers turn the order round with each answer
+		}
+	case e.addr.IsValid() && !noSuchName(e.err):
+		if !e.failing && !e.doubted {
+			e.doubted = true // a question or its answer may just be lost
+			return 1
+		}
+		if keep = e.Keep - time.Since(e.good); keep > 0 {
+			addr = e.addr
+		}
 	}
-	if !e.found && (e.Interval <= 0 || e.Interval > firstRetry) {
-		return firstRetry
+	e.doubted = false
+	if failing := e.err != nil; !e.told || addr != e.addr || failing != e.failing {
+		f.report(e, addr)
+		e.told, e.addr, e.failing = true, addr, failing
 	}
-	return e.Interval
+	wait := e.Interval
+	if e.failing {
+		if wait <= 0 || wait > retryFailed {
+			wait = retryFailed
+		}
+		if keep > 0 {
+			wait = min(wait, keep)
+		}
+	}
+	return wait
 }
 
-func (f *Refresher) report(e *entry) {
-	if e.err != nil {
-		f.resolver.log.Warn("target has no address", "target", e.Target, "name", e.Host, "error", e.err)
-	} else {
-		f.resolver.log.Info("target has an address", "target", e.Target, "name", e.Host, "address", e.answer, "before", e.addr)
+func (f *Refresher) report(e *entry, addr netip.Addr) {
+	log := f.resolver.log.With("target", e.Target, "name", e.Host)
+	switch {
+	case e.err == nil:
+		log.Info("target has an address", "address", addr, "before", e.addr, "of", len(e.answer))
+	case addr.IsValid():
+		log.Warn("name does not resolve; its last address is kept", "address", addr, "at_most", e.Keep, "error", e.err)
+	default:
+		log.Warn("target has no address", "error", e.err)
 	}
 	f.mu.Lock()
-	f.pending = append(f.pending, Change{Target: e.Target, Host: e.Host, Old: e.addr, New: e.answer, Err: e.err, Took: e.took})
+	f.pending = append(f.pending, Change{Target: e.Target, Host: e.Host, Old: e.addr, New: addr, Err: e.err, Took: e.took})
 	f.mu.Unlock()
 	select {
 	case f.changed <- struct{}{}:

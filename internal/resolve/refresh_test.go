@@ -26,7 +26,7 @@ func TestNames(t *testing.T) {
 		{Name: "d", Destination: "192.0.2.0/24", Family: "ipv4", IsSubnet: true},
 		{Name: "e", Destination: "localhost", Family: "ipv4"},
 	}}
-	want := []Name{{"a", "www.example.com", "ipv6", time.Minute}, {"e", "localhost", "ipv4", 0}}
+	want := []Name{{"a", "www.example.com", "ipv6", time.Minute, 0}, {"e", "localhost", "ipv4", 0, 0}}
 	if diff := cmp.Diff(want, Names(cfg)); diff != "" {
 		t.Error(diff)
 	}
@@ -90,8 +90,8 @@ func TestRefresh(t *testing.T) {
 		tb.set("once", "192.0.2.2")
 		tb.set("gone", "192.0.2.3")
 		f := New(quiet, tb.lookup).Refresh(t.Context(), []Name{
-			{"a", "often", "ipv4", time.Minute}, {"b", "once", "ipv4", 0}, {"c", "never", "ipv4", 0},
-			{"d", "gone", "ipv4", 2 * time.Minute}, {"literal", "192.0.2.9", "ipv4", time.Second},
+			{"a", "often", "ipv4", time.Minute, 0}, {"b", "once", "ipv4", 0, 0}, {"c", "never", "ipv4", 0, 0},
+			{"d", "gone", "ipv4", 2 * time.Minute, 0}, {"literal", "192.0.2.9", "ipv4", time.Second, 0},
 		})
 		step := func(wait time.Duration, want ...string) {
 			t.Helper()
@@ -142,12 +142,12 @@ func TestRefreshIsNotHeldUp(t *testing.T) {
 		for i := range maxLookups - 1 {
 			host := fmt.Sprint("hangs-", i)
 			tb.slow[host] = time.Hour
-			names = append(names, Name{host, host, "ipv4", time.Second})
+			names = append(names, Name{host, host, "ipv4", time.Second, 0})
 		}
 		for i := range 100 {
 			host := fmt.Sprint("fine-", i)
 			tb.set(host, "192.0.2.1")
-			names = append(names, Name{host, host, "ipv4", 10 * time.Second})
+			names = append(names, Name{host, host, "ipv4", 10 * time.Second, 0})
 		}
 		f := New(quiet, tb.lookup).Refresh(t.Context(), names)
 		time.Sleep(time.Minute + time.Second)
@@ -178,7 +178,7 @@ func TestRefreshEnds(t *testing.T) {
 		tb := newTable()
 		tb.slow["slow"] = 3 * time.Second
 		ctx, cancel := context.WithCancel(t.Context())
-		f := New(quiet, tb.lookup).Refresh(ctx, []Name{{"a", "slow", "ipv4", time.Second}})
+		f := New(quiet, tb.lookup).Refresh(ctx, []Name{{"a", "slow", "ipv4", time.Second, 0}})
 		time.Sleep(time.Second)
 		cancel()
 		time.Sleep(time.Hour)
@@ -195,7 +195,7 @@ func TestRefreshEnds(t *testing.T) {
 func TestRefreshOverDNS(t *testing.T) {
 	dns := startDNS(t)
 	dns.set("moves.example.", addrsOf("192.0.2.1")...)
-	f := New(quiet, dns.lookup()).Refresh(t.Context(), []Name{{"a", "moves.example.", "ipv4", 10 * time.Millisecond}})
+	f := New(quiet, dns.lookup()).Refresh(t.Context(), []Name{{"a", "moves.example.", "ipv4", 10 * time.Millisecond, 0}})
 	for _, want := range []struct{ next, news string }{
 		{"192.0.2.2", "a: invalid IP to 192.0.2.1"},
 		{"", "a: 192.0.2.1 to 192.0.2.2"},

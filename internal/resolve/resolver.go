@@ -10,6 +10,7 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -46,23 +47,37 @@ func New(log *slog.Logger, lookup LookupFunc) *Resolver {
 // Lookup returns the first address of host in a family, "ipv4" or "ipv6", as
 // netprobify takes it. An address is its own answer and nobody is asked.
 func (r *Resolver) Lookup(ctx context.Context, host, family string) (netip.Addr, error) {
-	addr, _, err := r.ask(ctx, host, family)
-	return addr, err
-}
-
-// ask is Lookup, and says how long the answer took once it was asked for.
-func (r *Resolver) ask(ctx context.Context, host, family string) (netip.Addr, time.Duration, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if addr.Is4() != (family == "ipv4") {
-			return netip.Addr{}, 0, fmt.Errorf("resolve %s: not an %s address; change destination or address_family", host, family)
+			return netip.Addr{}, fmt.Errorf("resolve %s: not an %s address; change destination or address_family", host, family)
 		}
-		return addr, 0, nil
+		return addr, nil
 	}
+	addrs, _, err := r.ask(ctx, host, family)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return addrs[0], nil
+}
+
+// errNoAddress says that a name has no address of the family that was asked for.
+var errNoAddress = errors.New("no address of this family")
+
+// noSuchName says whether an error is an answer: the name has no address. All
+// others are of a resolver that failed to give one.
+func noSuchName(err error) bool {
+	var dns *net.DNSError
+	return errors.Is(err, errNoAddress) || errors.As(err, &dns) && dns.IsNotFound
+}
+
+// ask returns all addresses of a name in a family, at least one, in the order
+// of the answer, and says how long that took once it was asked for.
+func (r *Resolver) ask(ctx context.Context, host, family string) ([]netip.Addr, time.Duration, error) {
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	case <-ctx.Done():
-		return netip.Addr{}, 0, fmt.Errorf("resolve %s (%s): %w", host, family, ctx.Err())
+		return nil, 0, fmt.Errorf("resolve %s (%s): %w", host, family, ctx.Err())
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -74,13 +89,17 @@ func (r *Resolver) ask(ctx context.Context, host, family string) (netip.Addr, ti
 	addrs, err := r.lookup(ctx, network, host)
 	took := time.Since(start)
 	if err != nil {
-		return netip.Addr{}, took, fmt.Errorf("resolve %s (%s): %w; check the name and the resolvers in %s", host, family, err, resolvConf)
+		return nil, took, fmt.Errorf("resolve %s (%s): %w; check the name and the resolvers in %s", host, family, err, resolvConf)
 	}
+	kept := addrs[:0]
 	for _, addr := range addrs {
 		// The net package may hand out IPv4 addresses mapped into IPv6.
 		if addr = addr.Unmap().WithZone(""); addr.Is4() == (family == "ipv4") {
-			return addr, took, nil
+			kept = append(kept, addr)
 		}
 	}
-	return netip.Addr{}, took, fmt.Errorf("resolve %s: no %s address; check the name and address_family", host, family)
+	if len(kept) == 0 {
+		return nil, took, fmt.Errorf("resolve %s (%s): %w; check the name and address_family", host, family, errNoAddress)
+	}
+	return kept, took, nil
 }
