@@ -20,11 +20,15 @@ REVISION ?= $(or $(shell $(GIT) rev-parse HEAD 2>/dev/null),unknown)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+VULNDB      ?= https://vuln.go.dev
+FUZZTIME    ?= 10s
+FUZZ        ?= .
 
-.PHONY: help build bpf lint test demo bench soak clean go root
+.PHONY: help build bpf lint test fuzz licences vuln reproducible demo bench soak clean go root
 
 help: ## say what each target does
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 build: go ## build ./netprobe-xdp: static, without cgo (needs Go only)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o netprobe-xdp ./cmd/netprobe-xdp
@@ -42,6 +46,19 @@ lint: go ## gofmt, go vet, staticcheck and shellcheck
 test: go root ## install what the tests need (sudo), then run everything that decides
 	scripts/setup.sh
 	$(GO) test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
+
+fuzz: go root ## every fuzz target for FUZZTIME=10s each, two at once; FUZZ='Load|Parse' chooses
+	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
+
+licences: go ## show the licence of every module that is linked, and fail for one that does not fit
+	@$(GO) test -count=1 -v -run TestLicences ./internal/supply | sed -nE 's/^ +licences_test.go:[0-9]+: //p; /FAIL/p'
+
+vuln: go ## look our modules up among the known vulnerabilities at VULNDB
+	@$(GO) run $(GOVULNCHECK) -db '$(VULNDB)' ./... || { code=$$?; \
+	echo "make: govulncheck failed: it names what it found above, or $(VULNDB) cannot be reached from here; a mirror is named by VULNDB=URL" >&2; exit $$code; }
+
+reproducible: go ## build twice, in different places, and compare the two byte by byte
+	@scripts/reproducible.sh
 
 demo: build ## build, then measure a small network of namespaces live (sudo; Ctrl-C removes it)
 	@./netprobe-xdp demo $(DEMOFLAGS)
