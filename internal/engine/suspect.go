@@ -67,6 +67,7 @@ const (
 // checkDrops asks the sockets what they dropped since the last time. now was
 // read before the rings were read.
 func (w *worker) checkDrops(now int64) {
+	w.round.Store(now)
 	total := uint64(0)
 	for _, s := range w.sockets {
 		st, err := s.Stats()

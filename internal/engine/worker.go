@@ -56,6 +56,7 @@ type worker struct {
 
 	seen    atomic.Int64 // until when all that arrived was read and dropped answers are known, ns
 	dropped uint64       // answers its sockets dropped so far
+	round   atomic.Int64 // when it last came round, whatever its sockets say, ns; 0: it has not begun
 
 	lag     windowMax     // how late the first due probe was, ns
 	foreign atomic.Uint64 // verified replies that match no probe

@@ -66,11 +66,8 @@ func New(opt Options) *Exposition {
 }
 
 // ServeHTTP answers GET and HEAD with the page, compressed when the client
-// accepts gzip, and everything else with 405.
+// accepts gzip. Other methods must not come here.
 func (x *Exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !readOnly(w, r) {
-		return
-	}
 	h := w.Header()
 	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
@@ -93,15 +90,4 @@ func (x *Exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.opt.Log.Debug("metrics: page not delivered", "client", r.RemoteAddr, "error", err)
 		panic(http.ErrAbortHandler)
 	}
-}
-
-// readOnly reports whether the method is GET or HEAD, and has answered 405
-// otherwise.
-func readOnly(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return true
-	}
-	w.Header().Set("Allow", "GET, HEAD")
-	http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
-	return false
 }

@@ -2,7 +2,43 @@
 
 package metrics
 
-import "testing"
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// The compressed page is the plain one, HEAD says what GET would, and both say
+// what they are.
+func TestCompressed(t *testing.T) {
+	x := New(sample())
+	answer := func(method, accept string) *httptest.ResponseRecorder {
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequest(method, "/metrics", nil)
+		r.Header.Set("Accept-Encoding", accept)
+		x.ServeHTTP(rec, r)
+		if got := rec.Header().Get("Content-Type"); rec.Code != http.StatusOK || got != "text/plain; version=0.0.4; charset=utf-8" {
+			t.Errorf("%s, %q: %d, %q", method, accept, rec.Code, got)
+		}
+		return rec
+	}
+	plain, packed := answer("GET", ""), answer("GET", "gzip")
+	if plain.Header().Get("Content-Encoding") != "" || packed.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("Content-Encoding %q and %q", plain.Header().Get("Content-Encoding"), packed.Header().Get("Content-Encoding"))
+	}
+	z, err := gzip.NewReader(packed.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unpacked, err := io.ReadAll(z); err != nil || stable(string(unpacked)) != stable(plain.Body.String()) {
+		t.Errorf("the compressed page is not the plain one (%v)", err)
+	}
+	if head := answer("HEAD", "gzip"); head.Body.Len() != 0 || head.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("HEAD: %v, %d bytes", head.Header(), head.Body.Len())
+	}
+}
 
 func TestAcceptsGzip(t *testing.T) {
 	for _, c := range []struct {

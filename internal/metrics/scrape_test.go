@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +19,15 @@ import (
 	"testing"
 	"time"
 )
+
+// serve serves a page on a free loopback port until the test ends, and returns
+// its URL.
+func serve(t *testing.T, page http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(page)
+	t.Cleanup(s.Close)
+	return s.URL
+}
 
 // skip skips a test that lacks something, and fails it where nothing may be
 // lacking.
@@ -81,14 +91,14 @@ func isContract(name string) bool {
 
 func TestScrapedByPrometheus(t *testing.T) {
 	bin, dir, addr := tool(t, "prometheus"), t.TempDir(), freeAddr(t)
-	config := scrapeConfig(t, dir, serve(t, New(sample()), Credentials{"prom", "secret"}))
+	config := scrapeConfig(t, dir, serve(t, New(sample())))
 	start(t, bin, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "tsdb"), "--web.listen-address="+addr)
 	checkScraper(t, addr)
 }
 
 func TestScrapedByVictoriaMetrics(t *testing.T) {
 	bin, dir, addr := tool(t, "victoria-metrics"), t.TempDir(), freeAddr(t)
-	config := scrapeConfig(t, dir, serve(t, New(sample()), Credentials{"prom", "secret"}))
+	config := scrapeConfig(t, dir, serve(t, New(sample())))
 	start(t, bin, "-promscrape.config="+config, "-storageDataPath="+filepath.Join(dir, "data"), "-httpListenAddr="+addr,
 		"-search.latencyOffset=0s", "-memory.allowedBytes=64MiB")
 	checkScraper(t, addr)
@@ -103,7 +113,6 @@ global:
   scrape_interval: 1s
 scrape_configs:
   - job_name: netprobe
-    basic_auth: {username: prom, password: secret}
     static_configs: [{targets: ["%s"]}]
 `, strings.TrimPrefix(target, "http://"))
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

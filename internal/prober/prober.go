@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/pflag"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
 )
 
 // Options say what to run.
@@ -63,6 +65,9 @@ type prober struct {
 	astrayMu    sync.Mutex
 	astrayNames []string // targets whose route went to another interface
 
+	server   *web.Server
+	complete atomic.Bool // the first round of all targets
+
 	shownMu sync.RWMutex // held while a scrape reads counters
 	closed  bool         // there are none any more
 }
@@ -72,9 +77,12 @@ type prober struct {
 // program last.
 func Run(ctx context.Context, o Options) (err error) {
 	p := &prober{Options: o, secret: packet.NewSecret(), astray: make(chan struct{}, 1)}
+	ended := ctx
+	ctx, cancel := context.WithCancel(ctx) // what was begun ends with a start that fails
+	defer cancel()
 	defer func() { err = errors.Join(err, p.close()) }()
 	defer func() { // an end while starting is one too
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		if ended.Err() != nil && errors.Is(err, ended.Err()) {
 			err = nil
 		}
 	}()
@@ -93,8 +101,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := p.makePlan(ctx); err != nil {
 		return err
 	}
-	server, err := p.listen()
-	if err != nil {
+	if err := p.listen(); err != nil {
 		return err
 	}
 	if err := p.place(); err != nil {
@@ -118,7 +125,7 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	return p.work(ctx, server)
+	return p.work(ctx)
 }
 
 // makePlan resolves names and plans the probes.
@@ -140,12 +147,12 @@ func (p *prober) makePlan(ctx context.Context) (err error) {
 }
 
 // work runs everything until ctx ends or the server fails.
-func (p *prober) work(ctx context.Context, server *metrics.Server) error {
+func (p *prober) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p.Log.Info("probing", "interfaces", p.ifaces(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
-		"interval", p.plan.Interval, "metrics", "http://"+server.Addr().String()+"/metrics")
-	started := Running{Addr: server.Addr(), Store: &p.store, Plan: p.plan}
+		"interval", p.plan.Interval, "metrics", p.server.URL("/metrics"))
+	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan}
 	var running sync.WaitGroup
 	for _, port := range p.ports {
 		running.Go(func() { port.engine.Run(ctx) })
@@ -155,7 +162,7 @@ func (p *prober) work(ctx context.Context, server *metrics.Server) error {
 	if p.Started != nil {
 		p.Started(started)
 	}
-	err := server.Serve(ctx)
+	err := p.server.Serve(ctx)
 	cancel()
 	running.Wait()
 	return err
@@ -166,6 +173,9 @@ func (p *prober) close() error {
 	p.closed = true // a scrape that comes late must not look into closed sockets
 	p.shownMu.Unlock()
 	var errs []error
+	if p.server != nil {
+		errs = append(errs, p.server.Close())
+	}
 	for _, port := range p.ports {
 		errs = append(errs, port.close())
 	}

@@ -9,13 +9,17 @@ import (
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
 )
 
 // listen takes the address of the metrics.
-func (p *prober) listen() (*metrics.Server, error) {
-	server := metrics.NewServer(metrics.New(p.exposition()), metrics.CredentialsFromEnv(), p.Log)
+func (p *prober) listen() error {
+	p.server = web.New(web.Options{
+		Page: metrics.New(p.exposition()), Credentials: web.CredentialsFromEnv(),
+		Healthy: p.healthy, Ready: p.ready, Log: p.Log,
+	})
 	g := p.cfg.Global
-	return server, server.Listen(net.JoinHostPort(g.PrometheusAddress, strconv.Itoa(g.PrometheusPort)))
+	return p.server.Listen(net.JoinHostPort(g.PrometheusAddress, strconv.Itoa(g.PrometheusPort)))
 }
 
 // watchIteration keeps app_iteration_time_seconds: how long a round takes

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package metrics
+package web
 
 import (
 	"crypto/sha256"
@@ -27,9 +27,11 @@ func (c Credentials) warn(log *slog.Logger) {
 	}
 }
 
+func (c Credentials) set() bool { return c.User != "" && c.Password != "" }
+
 // require puts basic authentication (RFC 7617) in front of next.
 func (c Credentials) require(next http.Handler) http.Handler {
-	if c.User == "" || c.Password == "" {
+	if !c.set() {
 		return next
 	}
 	user, password := sha256.Sum256([]byte(c.User)), sha256.Sum256([]byte(c.Password))

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package metrics
+// Package web is the program's HTTP server: who may ask for what, over TLS or
+// not, and what one client may cost the others. What it serves is made
+// elsewhere.
+package web
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"syscall"
 	"time"
+
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 )
@@ -27,43 +32,44 @@ const (
 	stopTimeout    = 5 * time.Second
 )
 
-// Server serves /metrics, and at / a line that names it. Call Listen once, then
-// Serve once.
+// Options are what a Server serves, and to whom. The functions are called from
+// the goroutines that serve requests.
+type Options struct {
+	Page        http.Handler // /metrics
+	Credentials Credentials
+	ConfigFile  string // of prometheus/exporter-toolkit, as CheckConfigFile judges it; "": neither TLS nor users
+
+	Healthy func() error // for /-/healthy: nil, or what is wrong
+	Ready   func() error // for /-/ready: nil, or what is missing
+
+	Log *slog.Logger // nil: slog.Default()
+}
+
+// Server serves the routes of this package. Call Listen once, then Serve or
+// Close once.
 type Server struct {
+	opt      Options
 	http     http.Server
 	listener net.Listener
 	log      *slog.Logger
 }
 
-// NewServer returns a server of page, which is reached under /metrics with
-// these credentials. A nil log is slog.Default().
-func NewServer(page http.Handler, c Credentials, log *slog.Logger) *Server {
-	if log == nil {
-		log = slog.Default()
+// New returns a server of what opt names.
+func New(opt Options) *Server {
+	s := &Server{opt: opt, log: opt.Log}
+	if s.log == nil {
+		s.log = slog.Default()
 	}
-	c.warn(log)
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", page)
-	mux.HandleFunc("/{$}", index)
-	return &Server{
-		log: log,
-		http: http.Server{
-			Handler:        c.require(mux),
-			ReadTimeout:    readTimeout,
-			WriteTimeout:   writeTimeout,
-			IdleTimeout:    idleTimeout,
-			MaxHeaderBytes: maxHeaderBytes,
-			ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		},
+	opt.Credentials.warn(s.log)
+	s.http = http.Server{
+		Handler:        opt.Credentials.require(s.routes()),
+		ReadTimeout:    readTimeout,
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog:       log.New(faultWriter{s.log, slog.New(sparing(s.log))}, "", 0),
 	}
-}
-
-func index(w http.ResponseWriter, r *http.Request) {
-	if !readOnly(w, r) {
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	io.WriteString(w, "netprobe-xdp\n/metrics  measurements for Prometheus and VictoriaMetrics\n")
+	return s
 }
 
 // Listen takes addr (host:port; port 0 for a free one). Its error carries the
@@ -73,7 +79,7 @@ func (s *Server) Listen(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
-		s.listener = l
+		s.listener = &limitedListener{Listener: l}
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return exitcode.With(exitcode.Unavailable, fmt.Errorf("serve metrics: %w; stop the program that holds the port, or choose another prometheus_port", err))
@@ -89,6 +95,27 @@ func (s *Server) Listen(addr string) error {
 // Addr is what Listen took.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
+// URL is where a path of this server is reached.
+func (s *Server) URL(path string) string {
+	scheme := "http"
+	if usesTLS(s.opt.ConfigFile) {
+		scheme = "https"
+	}
+	return scheme + "://" + s.Addr().String() + path
+}
+
+// Close gives back what Listen took, for a start that failed after it. After
+// Serve it does nothing.
+func (s *Server) Close() error {
+	if s.listener == nil {
+		return nil
+	}
+	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("stop serving metrics on %s: %w", s.Addr(), err)
+	}
+	return nil
+}
+
 // Serve answers until ctx is done; scrapes under way then have a few seconds to
 // end. It returns nil when it was ended by ctx.
 func (s *Server) Serve(ctx context.Context) error {
@@ -98,11 +125,16 @@ func (s *Server) Serve(ctx context.Context) error {
 		wait, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
 		if err := s.http.Shutdown(wait); err != nil {
-			s.log.Debug("metrics: scrape cut off at the end", "error", err)
+			s.log.Debug("web: request cut off at the end", "error", err)
 			s.http.Close()
 		}
 	})
-	err := s.http.Serve(s.listener)
+	var err error
+	if s.opt.ConfigFile == "" {
+		err = s.http.Serve(s.listener)
+	} else {
+		err = toolkit.Serve(s.listener, &s.http, &toolkit.FlagConfig{WebConfigFile: &s.opt.ConfigFile}, slog.New(sparing(s.log)).With("file", s.opt.ConfigFile))
+	}
 	if stop() {
 		return fmt.Errorf("serve metrics on %s: %w", s.Addr(), err)
 	}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"io"
+	"net/http"
+)
+
+// routes says what is served where. A pattern with GET stands for HEAD too.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", index)
+	mux.Handle("GET /metrics", newTurnstile(paced(s.opt.Page)))
+	mux.Handle("GET /-/healthy", state("healthy", s.opt.Healthy))
+	mux.Handle("GET /-/ready", state("ready", s.opt.Ready))
+	return mux
+}
+
+func index(w http.ResponseWriter, _ *http.Request) {
+	plain(w, http.StatusOK, `netprobe-xdp
+/metrics    measurements for Prometheus and VictoriaMetrics
+/-/healthy  200 while every worker makes its tick
+/-/ready    200 once the first round is complete
+`)
+}
+
+// state answers 200 while check returns nil, else 503 with the reason.
+func state(good string, check func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		if err := check(); err != nil {
+			plain(w, http.StatusServiceUnavailable, "not "+good+": "+err.Error()+"\n")
+			return
+		}
+		plain(w, http.StatusOK, good+"\n")
+	})
+}
+
+// plain answers with text.
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	io.WriteString(w, text)
+}
