@@ -113,7 +113,7 @@ func sample() Options {
 			}
 		},
 		Links: func() []Link {
-			return []Link{{Interface: "veth0", Mode: "native", Bind: "copy", ScheduleLag: 1500 * time.Nanosecond,
+			return []Link{{Interface: "veth0", Mode: "native", Bind: "copy", ReceiveClock: "xdp", ScheduleLag: 1500 * time.Nanosecond,
 				Queues:  []Queue{{ID: 0, Steered: 9, Passed: 12}, {ID: 1, RxRingFull: 2, FillRingEmpty: 1}},
 				Foreign: 5, ClockFaults: 6,
 				PassedReasons: []ReasonCount{{"bare_rst", 4}, {"not_ours", 8}}}}

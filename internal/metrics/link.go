@@ -5,6 +5,7 @@ package metrics
 // The families of an interface.
 var (
 	xdpModeInfo    = family{"netprobe_xdp_mode_info", gauge, "The mode of the XDP program and the way the sockets are bound."}
+	receiveClock   = family{"netprobe_receive_clock_info", gauge, "Who takes the time at which an answer comes in: xdp is the kernel's clock, read by the XDP program."}
 	steered        = family{"netprobe_steered_total", counter, "Replies that the XDP program handed to our socket."}
 	passed         = family{"netprobe_passed_total", counter, "Packets that the XDP program left to the host."}
 	passedByReason = family{"netprobe_passed_by_reason_total", counter, "Packets that the XDP program left to the host, by reason."}
@@ -23,6 +24,13 @@ func (p *page) links(links []Link) {
 		e.label("interface", links[i].Interface)
 		e.label("mode", links[i].Mode)
 		e.label("bind", links[i].Bind)
+		e.uint(1)
+	}
+	e.family(receiveClock)
+	for i := range links {
+		e.begin(receiveClock.name)
+		e.label("interface", links[i].Interface)
+		e.label("clock", links[i].ReceiveClock)
 		e.uint(1)
 	}
 	e.family(scheduleLag)

@@ -63,6 +63,8 @@ type Link struct {
 	Bind      string // of the sockets: "copy" or "zerocopy"
 	Queues    []Queue
 
+	ReceiveClock string // who stamps what comes in: steer.ReceiveClock
+
 	// PassedReasons says why the XDP program left packets to the host.
 	PassedReasons []ReasonCount
 

@@ -5,6 +5,7 @@ package prober
 import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/steer"
 )
 
 // exposition says where the metrics find what they show.
@@ -34,7 +35,7 @@ func (p *prober) links() []metrics.Link {
 		if t.engine == nil {
 			continue
 		}
-		l := metrics.Link{Interface: t.link.Name(), Mode: t.attachment.Mode, Bind: t.bind()}
+		l := metrics.Link{Interface: t.link.Name(), Mode: t.attachment.Mode, Bind: t.bind(), ReceiveClock: steer.ReceiveClock}
 		st := t.engine.Stats()
 		l.ScheduleLag, l.Foreign, l.ClockFaults = st.Lag, st.Foreign, st.ClockFaults
 		counted, err := t.program.Counters()

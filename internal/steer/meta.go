@@ -12,6 +12,10 @@ const (
 	// an AF_XDP socket receives: struct meta in bpf/include/steer.h.
 	MetaLen = 16
 
+	// ReceiveClock names who takes the time that Meta returns: the XDP program,
+	// not the network card.
+	ReceiveClock = "xdp"
+
 	metaMagic = 0x4e505831
 )
 
