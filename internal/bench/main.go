@@ -83,6 +83,7 @@ type opts struct {
 	duration time.Duration
 	tables   []string
 	only     string
+	among    []string
 	output   string
 	queues   int
 	batch    int
@@ -100,6 +101,7 @@ func options(args []string) (*opts, error) {
 	f.DurationVar(&o.duration, "duration", 2*time.Second, "how long one contestant sends")
 	names := f.String("tables", strings.Join(tableNames, ","), "which tables, separated by commas")
 	f.StringVar(&o.only, "only", "", "of the contest only settings whose name contains this")
+	among := f.String("among", "", "of the contest only these contestants, separated by commas")
 	f.StringVar(&o.output, "o", "text", "text, markdown or json")
 	markdown := f.Bool("markdown", false, "the same as -o markdown: for docs/performance.md")
 	f.IntVar(&o.queues, "queues", 1, "queues of the veth pair; the bare loop uses the first alone")
@@ -115,6 +117,9 @@ func options(args []string) (*opts, error) {
 		o.output = "markdown"
 	}
 	o.tables = strings.Split(*names, ",")
+	if *among != "" {
+		o.among = strings.Split(*among, ",")
+	}
 	for _, name := range o.tables {
 		if !slices.Contains(tableNames, name) {
 			return nil, fmt.Errorf("-tables %q: they are %s", name, strings.Join(tableNames, ", "))

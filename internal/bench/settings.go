@@ -3,6 +3,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,7 +43,10 @@ func (o *opts) settings(p phases) []setting {
 	}
 	var some []setting
 	for _, s := range all {
-		if strings.Contains(s.name, o.only) {
+		if o.among != nil {
+			s.field = slices.DeleteFunc(s.field, func(c contestant) bool { return !slices.Contains(o.among, c.name()) })
+		}
+		if strings.Contains(s.name, o.only) && len(s.field) > 0 {
 			some = append(some, s)
 		}
 	}

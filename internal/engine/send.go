@@ -127,6 +127,7 @@ func (w *worker) kick() {
 		if i < sent {
 			sl.sent, sl.bracket = before, uint32(min(after-before, math.MaxUint32))
 			w.expiries[k.series.class.expiry].push(k.slot)
+			w.queued++
 			e.noteSent(e.legs.at(sl.leg.Load()), sl.round)
 			continue
 		}

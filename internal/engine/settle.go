@@ -15,6 +15,7 @@ func (w *worker) expire(seen int64) {
 	e := w.engine
 	for _, q := range w.expiries {
 		for n, sl := q.pop(seen); sl != nil; n, sl = q.pop(seen) {
+			w.queued--
 			word := sl.word.Load()
 			to := uint64(expired)
 			why, ours := e.suspects.during(sl.sent, sl.sent+q.timeout)
@@ -56,6 +57,7 @@ func (w *worker) settle(n uint32) {
 	r := s.round(sl.round)
 	if sl.queued() {
 		w.expiries[0].remove(sl) // whichever it is in
+		w.queued--
 	}
 	if r == nil { // its target is gone
 		sl.word.Store(wordOf(genOf(word), free, 0))

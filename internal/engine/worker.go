@@ -31,6 +31,9 @@ const (
 	resetsPerKick = 32
 	// checkDrops is how often the sockets are asked what they dropped.
 	checkDrops = 5 * time.Millisecond
+	// expectAtLeast is how many answers there is always room for: several batches,
+	// and what comes twice. Beyond them there is room for two to each probe under way.
+	expectAtLeast = 4 * sendBatch
 	// maxResets bounds the resets that wait for the end of a tick.
 	maxResets = 4096
 )
@@ -53,6 +56,9 @@ type worker struct {
 	median int64 // running median of how long a kick takes, ns
 
 	inboxes []inbox // answers that other workers saw to probes of this one, by worker
+
+	queued   int          // probes in its expiry queues
+	underWay atomic.Int64 // the same, for other workers, once per turn
 
 	seen    atomic.Int64 // until when all that arrived was read and dropped answers are known, ns
 	dropped uint64       // answers its sockets dropped so far
@@ -121,6 +127,7 @@ func (w *worker) run(ctx context.Context) {
 			w.checkDrops(now)
 			w.expire(w.engine.seenByAll(now))
 		}
+		w.expect()
 		wait := w.sendDue()
 		if len(w.resets) > 0 {
 			w.receive()
@@ -129,6 +136,21 @@ func (w *worker) run(ctx context.Context) {
 		if wait > 0 {
 			w.waiter.Wait(time.Duration(wait))
 		}
+	}
+}
+
+// expect makes room for the answers to all probes under way, of any worker: they may
+// arrive on any queue, and while this worker gets no CPU.
+func (w *worker) expect() {
+	if w.underWay.Load() != int64(w.queued) {
+		w.underWay.Store(int64(w.queued))
+	}
+	all := 0
+	for _, other := range w.engine.workers {
+		all += int(other.underWay.Load())
+	}
+	for _, s := range w.sockets {
+		s.Expect(expectAtLeast + 2*all)
 	}
 }
 

@@ -62,6 +62,8 @@ type Socket struct {
 	queued    uint32   // how many they are
 	received  uint32   // consumer position of the frames being looked at
 	waiting   uint32   // how many of them
+	expected  uint32   // how many frames the kernel shall have to receive into
+	spare     []uint64 // receive frames that it does not have
 }
 
 // openMu guards the library's global bind flags.
@@ -96,6 +98,8 @@ func Open(o Options) (*Socket, error) {
 		frameSize: uint64(o.FrameSize),
 		zero:      o.Bind == "zerocopy",
 		free:      make([]uint64, 0, o.TxFrames),
+		expected:  uint32(o.RxFrames),
+		spare:     make([]uint64, 0, o.RxFrames),
 	}
 	unix.CloseOnExec(s.fd)
 	if s.rings, err = ringsOf(lib); err != nil {
@@ -171,17 +175,51 @@ func (s *Socket) Frame(i int) (frame, meta []byte) {
 	return s.umem[d.Addr : d.Addr+uint64(d.Len)], s.umem[d.Addr-MetaLen : d.Addr]
 }
 
-// Release gives the frames that Receive counted back to the kernel.
-func (s *Socket) Release() {
+// Expect says how many frames may arrive until the next Expect. The kernel takes
+// frames in turn, so with all of them every packet would be received into memory that no
+// cache holds any more: it gets as many as are expected, the ones used last. A
+// driver that receives into the frames itself gets all, for its own ring.
+func (s *Socket) Expect(frames int) {
+	if s.zero {
+		return
+	}
+	s.expected = uint32(min(max(frames, 0), cap(s.spare)))
 	fill := &s.rings.fill
 	p := fill.producer.Load()
+	if lacks := int32(s.expected - (p - fill.consumer.Load())); lacks > 0 {
+		n := uint32(min(int(lacks), len(s.spare)))
+		s.refill(p, n)
+		fill.producer.Store(p + n)
+	}
+}
+
+// refill puts spare frames into the fill ring behind p, the ones used last first.
+func (s *Socket) refill(p, n uint32) {
+	for i := range n {
+		*s.rings.fill.at(p + i) = s.spare[len(s.spare)-1]
+		s.spare = s.spare[:len(s.spare)-1]
+	}
+}
+
+// Release takes the frames that Receive counted back, and gives the kernel as
+// many as it shall have.
+func (s *Socket) Release() {
+	if s.waiting == 0 {
+		return
+	}
+	rx, fill := &s.rings.rx, &s.rings.fill
 	for i := range s.waiting {
 		// A received address includes the headroom: back to the chunk's start.
-		*fill.at(p + i) = s.rings.rx.at(s.received+i).Addr &^ (s.frameSize - 1)
+		s.spare = append(s.spare, rx.at(s.received+i).Addr&^(s.frameSize-1))
 	}
-	s.rings.rx.consumer.Store(s.received + s.waiting)
-	fill.producer.Store(p + s.waiting)
+	rx.consumer.Store(s.received + s.waiting)
 	s.waiting = 0
+	p := fill.producer.Load()
+	if lacks := int32(s.expected - (p - fill.consumer.Load())); lacks > 0 {
+		n := uint32(min(int(lacks), len(s.spare)))
+		s.refill(p, n)
+		fill.producer.Store(p + n)
+	}
 }
 
 // Reserve returns an empty frame to write a packet into, or nil when all are

@@ -223,6 +223,49 @@ func TestOverflowIsCounted(t *testing.T) {
 	}
 }
 
+// The kernel has as many frames as are expected, at once when that rises, and
+// each of them once.
+func TestExpectedFramesAreThere(t *testing.T) {
+	p := newPair(t, small)
+	s := p.sockets[1]
+	next := 0
+	waiting := func(send int) int {
+		t.Helper()
+		for range send {
+			if got := p.send(next); got != Sent {
+				t.Fatalf("frame %d: outcome %d", next, got)
+			}
+			next++
+		}
+		places := map[*byte]bool{}
+		n := s.Receive(64)
+		for i := range n {
+			b, _ := s.Frame(i)
+			places[&b[0]] = true
+		}
+		if len(places) != n {
+			t.Errorf("%d frames wait in %d places", n, len(places))
+		}
+		s.Release()
+		return n
+	}
+	for range 3 {
+		s.Expect(2)
+		waiting(8) // of all that the kernel had until now
+		for range 20 {
+			if n := waiting(3); n != 2 {
+				t.Fatalf("%d frames arrived where 2 are expected", n)
+			}
+		}
+		for _, expected := range []int{4, 8, 99} {
+			s.Expect(expected)
+			if n := waiting(9); n != min(expected, 8) {
+				t.Errorf("%d frames arrived where %d are expected", n, expected)
+			}
+		}
+	}
+}
+
 // What is not sent while the link is down never leaves, also not when it is up
 // again, and no frame is lost to the pool.
 func TestLinkDownIsNotSentAndNeverLeaves(t *testing.T) {
