@@ -66,12 +66,8 @@ type sourceKey struct {
 	ports bool
 }
 
-// Build makes the plan of a configuration. Everything that cannot be carried
-// out is a fault: the error is then config.Faults with exit code 65, one entry
-// per fault. What it reads is not changed and not kept, apart from the slices
-// of in.Addrs.
-func Build(cfg *config.Config, in Inputs) (*Plan, error) {
-	b := &builder{
+func newBuilder(cfg *config.Config, in Inputs) *builder {
+	return &builder{
 		cfg:   cfg,
 		in:    in,
 		seen:  make(map[config.Fault]bool),
@@ -81,6 +77,14 @@ func Build(cfg *config.Config, in Inputs) (*Plan, error) {
 
 		series: make(map[groupsKey][]Group),
 	}
+}
+
+// Build makes the plan of a configuration. Everything that cannot be carried
+// out is a fault: the error is then config.Faults with exit code 65, one entry
+// per fault. What it reads is not changed and not kept, apart from the slices
+// of in.Addrs.
+func Build(cfg *config.Config, in Inputs) (*Plan, error) {
+	b := newBuilder(cfg, in)
 	for i := range cfg.Targets {
 		if len(cfg.Targets[i].Groups) > 0 {
 			b.planned = append(b.planned, i)

@@ -75,6 +75,16 @@ type load struct {
 	most    float64
 }
 
+// with adds the probes of one target.
+func (l load) with(name string, probes float64) load {
+	l.probes += probes
+	l.targets++
+	if probes > l.most {
+		l.top, l.most = name, probes
+	}
+	return l
+}
+
 // judgeRates compares the plan's mean rates with the caps and returns the total.
 // Caps are judged with addresses of this host included, so that `check`
 // elsewhere and `run` here refuse the same plan.
@@ -94,13 +104,7 @@ func (b *builder) judgeRates() (pps float64) {
 		d := &b.dests[i]
 		each := probes / d.size()
 		d.blocks(func(block netip.Prefix, addrs float64) {
-			l := loads[block]
-			l.probes += each * addrs
-			l.targets++
-			if each*addrs > l.most {
-				l.top, l.most = name, each*addrs
-			}
-			loads[block] = l
+			loads[block] = loads[block].with(name, each*addrs)
 		})
 	}
 	// A product, not a quotient: a plan that is exactly at its cap is within it.
