@@ -52,7 +52,7 @@ type Options struct {
 type Engine struct {
 	Options
 	clock    clock
-	interval int64 // ns
+	interval atomic.Int64 // ns
 	tick     int64 // ns
 	workers  []*worker
 
@@ -96,13 +96,14 @@ type Engine struct {
 // New returns an engine that sends nothing until Run.
 func New(o Options) (*Engine, error) {
 	e := &Engine{
-		Options: o, interval: int64(o.Interval), tick: int64(o.Tick),
+		Options: o, tick: int64(o.Tick),
 		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, fresh: map[uint32]int{},
 		staged: map[uint32]uint32{}, retired: map[uint32]time.Time{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
 		byHop: map[netip.Addr]uint32{}, taken: map[netip.Addr]netip.Addr{}, deadHops: map[uint32]int64{},
 		verifier: packet.NewVerifier(o.Secret),
 		seed:     maphash.MakeSeed(),
 	}
+	e.interval.Store(int64(o.Interval))
 	e.index.Store(newIndex(0))
 	e.locals.Store(new([]netip.Addr))
 	var err error
@@ -260,6 +261,7 @@ const settling = 300 * time.Millisecond
 // not move a target's probes.
 func (e *Engine) firstCycle(phase time.Duration, now int64) int64 {
 	wall := time.Now().UnixNano() + int64(settling)
-	into := (wall - int64(phase)) % e.interval
-	return now + int64(settling) + e.interval - into
+	interval := e.interval.Load()
+	into := (wall - int64(phase)) % interval
+	return now + int64(settling) + interval - into
 }

@@ -30,7 +30,7 @@ func (w *worker) probe(t *target, now int64) {
 	}
 	r := w.begin(s, t.round, e.planned(t, s))
 	r.dispatched++
-	if now-t.due() > e.interval {
+	if now-t.due() > e.interval.Load() {
 		w.skip(s, r, result.Behind)
 		return
 	}

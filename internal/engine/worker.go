@@ -200,13 +200,13 @@ func (w *worker) sendDue() int64 {
 			return 0
 		}
 		// What is given up anyway must not use up the cap.
-		if now-due <= w.engine.interval {
+		if now-due <= w.engine.interval.Load() {
 			if wait := w.engine.Limiter.take(now); wait > 0 {
 				return min(wait, int64(longestSleep))
 			}
 		}
 		w.probe(t, now)
-		t.advance(w.engine.interval)
+		t.advance(w.engine.interval.Load())
 		w.schedule.again(t.due())
 		now = w.engine.clock.now()
 	}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"time"
+)
+
+// Settings are what of its options may change while an engine works.
+type Settings struct {
+	Interval      time.Duration // of every target
+	ForeignSource bool
+}
+
+// Configure changes the settings. Another interval is for targets that are
+// added from now on; those that are there must be removed first.
+func (e *Engine) Configure(s Settings) {
+	e.mu.Lock()
+	e.Interval = s.Interval
+	e.interval.Store(int64(s.Interval))
+	again := e.ForeignSource != s.ForeignSource
+	e.ForeignSource = s.ForeignSource
+	e.mu.Unlock()
+	if again { // what could not be sent may now, and the other way round
+		e.rebind()
+	}
+}
