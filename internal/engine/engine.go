@@ -53,7 +53,7 @@ type Engine struct {
 	Options
 	clock    clock
 	interval atomic.Int64 // ns
-	tick     int64 // ns
+	tick     int64        // ns
 	workers  []*worker
 
 	verifier *packet.Verifier

@@ -31,8 +31,8 @@ type Options struct {
 	Links   func() []Link    // shown in this order; nil: no links are described
 
 	// MaxSeries is metrics.max_series: no more per-target series than this are
-	// shown. 0 is no limit.
-	MaxSeries int
+	// shown. 0 is no limit, and so is nil.
+	MaxSeries func() int
 
 	Log *slog.Logger // nil: slog.Default()
 }

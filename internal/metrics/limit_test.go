@@ -38,7 +38,7 @@ func TestMaxSeries(t *testing.T) {
 		t.Fatalf("only %d per-target series in the sample", total)
 	}
 	for limit := 1; limit <= total+1; limit++ {
-		opt.MaxSeries = limit
+		opt.MaxSeries = func() int { return limit }
 		page := parse(t, get(t, New(opt)))
 		shown, by := perTarget(page)
 		if shown > limit {
@@ -62,7 +62,7 @@ func TestMaxSeries(t *testing.T) {
 func TestMaxSeriesIsSaidOnce(t *testing.T) {
 	var log bytes.Buffer
 	opt := sample()
-	opt.MaxSeries, opt.Log = 3, slog.New(slog.NewTextHandler(&log, nil))
+	opt.MaxSeries, opt.Log = func() int { return 3 }, slog.New(slog.NewTextHandler(&log, nil))
 	x := New(opt)
 	get(t, x)
 	get(t, x)

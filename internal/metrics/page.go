@@ -129,11 +129,15 @@ func (x *Exposition) fill(p *page) {
 	if x.opt.Targets != nil {
 		p.targets = x.opt.Targets()
 	}
-	p.admit(x.opt.MaxSeries)
+	limit := 0
+	if x.opt.MaxSeries != nil {
+		limit = x.opt.MaxSeries()
+	}
+	p.admit(limit)
 	if p.dropped > 0 {
 		x.warnOnce.Do(func() {
 			x.opt.Log.Warn("more per-target series than metrics.max_series; the last ones are not exposed, netprobe_series_dropped counts them; raise metrics.max_series or probe fewer targets",
-				"max_series", x.opt.MaxSeries, "dropped", p.dropped)
+				"max_series", limit, "dropped", p.dropped)
 		})
 	}
 }

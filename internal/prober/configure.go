@@ -16,32 +16,57 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/resolve"
 )
 
-// configure reads the configuration, or makes one of the gateways and
-// resolvers.
-func (p *prober) configure() error {
+// configure reads the configuration for the first time.
+func (p *prober) configure() (err error) {
+	if p.cfg, err = p.load(); err != nil {
+		return err
+	}
+	p.current.Store(p.cfg)
+	p.heed(p.cfg)
+	return nil
+}
+
+// load reads the configuration, or makes one of the gateways and resolvers.
+func (p *prober) load() (cfg *config.Config, err error) {
 	o := config.Options{File: p.Config, Settings: p.Settings, Env: os.Environ(), Flags: p.Flags}
-	var err error
-	if o.File == "" && config.Search() == "" {
-		p.cfg, err = p.defaults(o)
+	if p.byDefault() {
+		cfg, err = p.defaults(o)
 	} else {
-		p.cfg, err = config.Load(o)
+		cfg, err = config.Load(o)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := p.pinnable(); err != nil {
-		return err
-	}
+	return cfg, pinnable(cfg)
+}
+
+// byDefault says whether there is no configuration file.
+func (p *prober) byDefault() bool { return p.Config == "" && config.Search() == "" }
+
+// heed logs as a configuration asks for, and what it has to say.
+func (p *prober) heed(cfg *config.Config) {
 	if p.Level != nil {
-		p.Level.Set(levels[p.cfg.Global.LoggingLevel])
+		p.Level.Set(levels[cfg.Global.LoggingLevel])
 	}
-	for _, n := range p.cfg.Notices {
-		p.Log.Info(n)
+	said := p.said
+	p.said = map[string]bool{} // what is not said this time is news when it comes back
+	say := func(log func(string, ...any), text string) {
+		if !said[text] {
+			log(text)
+		}
+		p.said[text] = true
 	}
-	for _, w := range p.cfg.Warnings {
-		p.Log.Warn(w.String())
+	for _, n := range cfg.Notices {
+		say(p.Log.Info, n)
 	}
-	return nil
+	for _, w := range cfg.Warnings {
+		say(p.Log.Warn, w.String())
+	}
+	if p.plan != nil {
+		for _, w := range p.plan.Warnings {
+			say(p.Log.Warn, w.String())
+		}
+	}
 }
 
 // levels are netprobify's names for log levels.
@@ -70,7 +95,7 @@ func (p *prober) defaults(o config.Options) (*config.Config, error) {
 		p.Log.Warn("cannot find the system's resolvers; they are not pinged", "error", err)
 	}
 	for _, r := range resolvers {
-		if _, err := p.portFor(r, netip.Addr{}); err != nil {
+		if _, err := p.portFor(r, netip.Addr{}, false); err != nil {
 			p.Log.Info("resolver is not pinged", "address", r, "reason", err)
 			continue
 		}
@@ -83,20 +108,22 @@ func (p *prober) defaults(o config.Options) (*config.Config, error) {
 }
 
 // histogram says whether a target's round trips are kept as a histogram.
-func (p *prober) histogram(target string) bool {
-	names := p.cfg.Metrics.Histograms
+func (p *prober) histogram(target string) bool { return histogram(p.cfg, target) }
+
+func histogram(cfg *config.Config, target string) bool {
+	names := cfg.Metrics.Histograms
 	return slices.Contains(names, target) || len(names) == 1 && names[0] == config.AllHistograms
 }
 
 // pinnable says whether the CPUs for the workers are there.
-func (p *prober) pinnable() error {
+func pinnable(cfg *config.Config) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		return fmt.Errorf("read the CPUs of this process: %w", err)
 	}
-	for _, cpu := range p.cfg.Engine.Pinning {
+	for _, cpu := range cfg.Engine.Pinning {
 		if !allowed.IsSet(cpu) {
-			return exitcode.With(exitcode.Config, config.Faults{p.cfg.Fault(
+			return exitcode.With(exitcode.Config, config.Faults{cfg.Fault(
 				fmt.Sprintf("read CPU %d, which this process may not use", cpu),
 				fmt.Sprintf("allowed: the %d CPUs of its affinity mask; see taskset -p", allowed.Count()), "engine", "pinning")})
 		}

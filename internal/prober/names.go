@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,9 +21,7 @@ import (
 // shown may be called from any.
 type names struct {
 	refresher *resolve.Refresher
-	addrs     map[string][]netip.Addr // by target; none: it has no address
-	waiting   map[string]bool         // targets whose first answer is not in
-	changes   map[string]uint64
+	known
 	described atomic.Pointer[[]*metrics.Target]
 }
 
@@ -32,12 +31,8 @@ const firstAnswers = 5 * time.Second
 
 // resolveNames resolves the names of the configuration for the first time.
 func (p *prober) resolveNames(ctx context.Context) {
-	all := resolve.Names(p.cfg)
-	p.names.addrs, p.names.changes, p.names.waiting = map[string][]netip.Addr{}, map[string]uint64{}, map[string]bool{}
-	for _, n := range all {
-		p.names.waiting[n.Target] = true
-	}
-	p.names.refresher = resolve.New(p.Log, nil).Refresh(ctx, all)
+	p.names.known = p.names.carry(p.cfg)
+	p.names.refresher = resolve.New(p.Log, nil).Refresh(ctx, resolve.Names(p.cfg))
 	timeout := time.NewTimer(firstAnswers)
 	defer timeout.Stop()
 	for len(p.names.waiting) > 0 {
@@ -52,48 +47,37 @@ func (p *prober) resolveNames(ctx context.Context) {
 	}
 }
 
-// take notes what changed, leaves out addresses that must not be probed, and
-// returns the targets concerned.
+// take notes what changed, and returns the targets concerned.
 func (p *prober) take() (changed []string) {
+	seen := map[string]bool{}
 	for _, c := range p.names.refresher.Take() {
+		if p.names.hosts[c.Target].Host != c.Host {
+			continue // the configuration names another one now
+		}
 		delete(p.names.waiting, c.Target)
 		delete(p.names.addrs, c.Target)
-		changed = append(changed, c.Target)
-		if !c.New.IsValid() {
-			continue
+		if !seen[c.Target] {
+			seen[c.Target] = true
+			changed = append(changed, c.Target)
 		}
-		p.names.changes[c.Target]++
-		if err := plan.CheckAddr(p.cfg.Safety, c.New); err != nil {
-			p.Log.Error("target is not probed", "target", c.Target, "address", c.New, "error", err)
-			continue
+		if c.New.IsValid() {
+			p.names.changes[c.Target]++
+			p.names.addrs[c.Target] = []netip.Addr{c.New}
 		}
-		p.names.addrs[c.Target] = []netip.Addr{c.New}
 	}
 	return changed
-}
-
-// follow lets the engines follow names and routes that change, until ctx ends.
-func (p *prober) follow(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-p.names.refresher.Changed():
-			if err := p.move(p.take()); err != nil {
-				p.Log.Error("cannot follow a changed name; probing goes on as before", "error", err)
-			}
-		case <-p.astray:
-			if err := p.rehome(p.takeAstray()); err != nil {
-				p.Log.Error("cannot follow a route to another interface", "error", err)
-			}
-		}
-	}
 }
 
 // move gives targets their new addresses. A target that had one keeps its
 // counters and its schedule.
 func (p *prober) move(changed []string) error {
-	next, err := p.build()
+	places := make([]plan.Place, 0, len(changed)) // of those that are probed
+	for _, name := range changed {
+		if at := p.names.places[name]; at.Planned >= 0 {
+			places = append(places, at)
+		}
+	}
+	moved, err := p.readdress(places)
 	if err != nil {
 		// What changed cannot be carried out, a cap for one. The targets
 		// concerned have no address until they change again; the others go on.
@@ -101,39 +85,47 @@ func (p *prober) move(changed []string) error {
 			delete(p.names.addrs, name)
 		}
 		p.Log.Error("targets cannot be probed at their new addresses", "targets", changed, "error", err)
-		if next, err = p.build(); err != nil {
+		if moved, err = p.readdress(places); err != nil {
 			return err
 		}
 	}
-	before, after := byName(p.plan), byName(next)
-	var failed error
-	for _, name := range changed {
-		old, now := before[name], after[name]
-		if old == nil || now == nil {
-			continue
-		}
-		port, err := p.portOf(now)
-		if err != nil {
-			p.Log.Warn("target cannot be reached", "target", name, "error", err)
-			port = p.ports[0]
-		}
-		was := p.placed[name]
-		switch {
-		case len(now.Addrs) == 0:
-			err = was.engine.Remove(name)
-		case len(old.Addrs) > 0 && port == was:
-			err = port.engine.Move(name, now.Addrs[0])
-		default:
-			if err = was.engine.Remove(name); err == nil {
-				err = port.engine.Add(now)
-			}
-		}
-		failed = errors.Join(failed, err)
-		p.placed[name] = port
+	next := *p.plan // others look at it
+	next.Targets = slices.Clone(next.Targets)
+	var failed []error
+	for i, now := range moved {
+		at := places[i].Planned
+		failed = append(failed, p.moveOne(next.Targets[at], now))
+		next.Targets[at] = now
 	}
-	p.plan = next
-	p.describe()
-	return failed
+	p.plan = &next
+	p.describe(changed...)
+	return errors.Join(failed...)
+}
+
+func (p *prober) readdress(places []plan.Place) ([]*plan.Target, error) {
+	moved, warnings, err := p.plan.Readdress(p.cfg, p.inputs(p.names.addrs), places)
+	for _, w := range warnings {
+		p.Log.Warn(w.String())
+	}
+	return moved, err
+}
+
+// moveOne lets a target be probed as planned now.
+func (p *prober) moveOne(old, now *plan.Target) error {
+	port, err := p.portOf(now, p.cfg.Safety.ForeignSource)
+	if err != nil {
+		p.Log.Warn("target cannot be reached", "target", now.Name, "error", err)
+		port = p.ports[0]
+	}
+	was := p.placed[now.Name]
+	p.placed[now.Name] = port
+	switch {
+	case len(now.Addrs) == 0:
+		return was.engine.Remove(now.Name)
+	case len(old.Addrs) > 0 && port == was:
+		return port.engine.Move(now.Name, now.Addrs[0])
+	}
+	return errors.Join(was.engine.Remove(now.Name), port.engine.Add(now))
 }
 
 // noteAstray is told by an engine of targets whose route left its interface.
@@ -161,13 +153,21 @@ func (p *prober) rehome(targets []string) error {
 	if len(p.ports) == 1 {
 		return nil
 	}
-	planned := byName(p.plan)
+	planned := map[string]*plan.Target{}
+	for _, name := range targets {
+		planned[name] = nil
+	}
+	for _, t := range p.plan.Targets {
+		if _, asked := planned[t.Name]; asked {
+			planned[t.Name] = t
+		}
+	}
 	for _, name := range targets {
 		t := planned[name]
 		if t == nil {
 			continue
 		}
-		port, err := p.portOf(t)
+		port, err := p.portOf(t, p.cfg.Safety.ForeignSource)
 		if err != nil || port == p.placed[name] {
 			continue // not ours to probe now; its probes are not sent
 		}
@@ -183,46 +183,54 @@ func (p *prober) rehome(targets []string) error {
 	return nil
 }
 
-func byName(pl *plan.Plan) map[string]*plan.Target {
-	m := make(map[string]*plan.Target, len(pl.Targets))
-	for _, t := range pl.Targets {
-		m[t.Name] = t
-	}
-	return m
-}
-
-// describe makes what the metrics say of the targets beside their figures.
-func (p *prober) describe() {
-	planned := byName(p.plan)
-	all := make([]*metrics.Target, 0, len(p.cfg.Targets))
-	for i := range p.cfg.Targets {
-		c := &p.cfg.Targets[i]
-		typ, _ := probe.Lookup(c.Type)
-		m := &metrics.Target{
-			Type: typ, Destination: c.Name, Family: c.Family, State: c.State, AlertLevel: c.AlertLevel,
-			Port: c.DstPort, Resolution: metrics.ResolutionFailed,
-		}
-		if t := planned[c.Name]; t != nil && len(t.Addrs) > 0 {
-			m.ThresholdLoss, m.ThresholdLatency = c.ThresholdLoss, c.ThresholdLatency
-			m.Address, m.Resolution, m.ResolutionChanges = t.Addrs[0].String(), metrics.Resolved, 1
-			if c.IsSubnet {
-				m.Address = c.Destination
+// describe makes what the metrics say of the targets beside their figures: of
+// these, whose names changed, or of all.
+func (p *prober) describe(changed ...string) {
+	if len(changed) > 0 {
+		all := slices.Clone(p.names.shown()) // scrapes read the one before
+		for _, name := range changed {
+			at, t := p.names.places[name], (*plan.Target)(nil)
+			if at.Planned >= 0 {
+				t = p.plan.Targets[at.Planned]
 			}
-		} else if p.switchedOff(c) {
-			m.Resolution, m.ResolutionChanges = metrics.Resolved, 1
+			all[at.Listed] = p.describeOne(&p.cfg.Targets[at.Listed], t)
 		}
-		if n, named := p.names.changes[c.Name]; named {
-			m.ResolutionChanges = n
-		}
-		if p.names.waiting[c.Name] {
-			m.Resolution = metrics.ResolutionPending
-		}
-		for _, g := range c.Groups {
-			m.Groups = append(m.Groups, p.cfg.Groups[g].Name)
-		}
-		all = append(all, m)
+		p.names.described.Store(&all)
+		return
+	}
+	all := make([]*metrics.Target, 0, len(p.cfg.Targets))
+	for _, t := range targetsOf(p.cfg, p.plan) {
+		all = append(all, p.describeOne(t.cfg, t.plan))
 	}
 	p.names.described.Store(&all)
+}
+
+// describeOne describes a target; t is nil where it is in no group.
+func (p *prober) describeOne(c *config.Target, t *plan.Target) *metrics.Target {
+	typ, _ := probe.Lookup(c.Type)
+	m := &metrics.Target{
+		Type: typ, Destination: c.Name, Family: c.Family, State: c.State, AlertLevel: c.AlertLevel,
+		Port: c.DstPort, Resolution: metrics.ResolutionFailed,
+	}
+	if t != nil && len(t.Addrs) > 0 {
+		m.ThresholdLoss, m.ThresholdLatency = c.ThresholdLoss, c.ThresholdLatency
+		m.Address, m.Resolution, m.ResolutionChanges = t.Addrs[0].String(), metrics.Resolved, 1
+		if c.IsSubnet {
+			m.Address = c.Destination
+		}
+	} else if p.switchedOff(c) {
+		m.Resolution, m.ResolutionChanges = metrics.Resolved, 1
+	}
+	if n, named := p.names.changes[c.Name]; named {
+		m.ResolutionChanges = n
+	}
+	if p.names.waiting[c.Name] {
+		m.Resolution = metrics.ResolutionPending
+	}
+	for _, g := range c.Groups {
+		m.Groups = append(m.Groups, p.cfg.Groups[g].Name)
+	}
+	return m
 }
 
 // switchedOff says whether a target has an address and is not probed for the
@@ -239,7 +247,11 @@ func (n *names) shown() []*metrics.Target {
 	return nil
 }
 
-// build makes the plan for the addresses known now.
-func (p *prober) build() (*plan.Plan, error) {
-	return plan.Build(p.cfg, plan.Inputs{Addrs: p.names.addrs, Self: p.isSelf, Local: p.isLocal})
+// build plans a configuration with what its names resolve to.
+func (p *prober) build(cfg *config.Config, addrs map[string][]netip.Addr) (*plan.Plan, error) {
+	return plan.Build(cfg, p.inputs(addrs))
+}
+
+func (p *prober) inputs(addrs map[string][]netip.Addr) plan.Inputs {
+	return plan.Inputs{Addrs: addrs, Self: p.isSelf, Local: p.isLocal}
 }

@@ -28,11 +28,12 @@ func (p *prober) isLocal(a netip.Addr) bool {
 	return local
 }
 
-// portFor returns the interface by which the kernel's route to dst leaves.
-func (p *prober) portFor(dst, src netip.Addr) (*port, error) {
+// portFor returns the interface by which the kernel's route to dst leaves;
+// foreign as in safety.foreign_source.
+func (p *prober) portFor(dst, src netip.Addr, foreign bool) (*port, error) {
 	var last error
 	for _, port := range p.ports {
-		_, err := port.route(dst, src, p.cfg != nil && p.cfg.Safety.ForeignSource)
+		_, err := port.route(dst, src, foreign)
 		if err == nil {
 			return port, nil
 		}
@@ -44,20 +45,19 @@ func (p *prober) portFor(dst, src netip.Addr) (*port, error) {
 	return nil, last
 }
 
-// place decides by which interface each target is probed. A route that leaves
-// by an interface we do not hold is a fault of the configuration; a missing
-// one is not: it may come back.
-func (p *prober) place() error {
-	p.placed = make(map[string]*port, len(p.plan.Targets))
+// place decides by which interface each of these targets of c is probed. A
+// route that leaves by an interface we do not hold is a fault of the
+// configuration; a missing one is not: it may come back.
+func (p *prober) place(c *change, targets []*plan.Target) error {
 	var faults config.Faults
 	var unreachable error
 	reachable := 0
-	for _, t := range p.plan.Targets {
-		port, err := p.portOf(t)
+	for _, t := range targets {
+		port, err := p.portOf(t, c.cfg.Safety.ForeignSource)
 		var other *netdev.OtherInterfaceError
 		switch {
 		case errors.As(err, &other):
-			faults = append(faults, p.cfg.Fault(
+			faults = append(faults, c.cfg.Fault(
 				fmt.Sprintf("the route to %s leaves by interface %s", t.Addrs[0], other.Name),
 				fmt.Sprintf("allowed: targets behind %s; add --iface %s, or remove the target", p.ifaces(), other.Name),
 				"targets", t.Name, "destination"))
@@ -68,27 +68,45 @@ func (p *prober) place() error {
 		case len(t.Addrs) > 0:
 			reachable++
 		}
-		p.placed[t.Name] = port
+		c.placed[t.Name] = port
+		c.add[port] = append(c.add[port], t)
 	}
 	switch {
 	case len(faults) > 0:
 		return exitcode.With(exitcode.Config, faults)
-	case reachable == 0 && unreachable != nil:
+	case p.plan == nil && reachable == 0 && unreachable != nil:
 		return exitcode.With(exitcode.Unavailable, fmt.Errorf("no target can be reached: %w; add a route, or probe through another interface", unreachable))
 	}
 	return nil
 }
 
+// fewRoutes is how many targets the kernel is asked for one by one.
+const fewRoutes = 16
+
+// withRoutes calls f. While it is at work, routes are those of this moment if
+// many are asked for.
+func (p *prober) withRoutes(targets int, f func() error) (err error) {
+	if targets > fewRoutes {
+		for _, port := range p.ports {
+			defer func() { port.routes = nil }()
+			if port.routes, err = port.link.Routes(); err != nil {
+				return err
+			}
+		}
+	}
+	return f()
+}
+
 // portOf returns the interface of a target's first address; all of them when
 // it has few, because a subnet may lie across several.
-func (p *prober) portOf(t *plan.Target) (*port, error) {
+func (p *prober) portOf(t *plan.Target, foreign bool) (*port, error) {
 	var at *port
 	for i, a := range t.Addrs {
 		if i > 256 {
 			break
 		}
 		for g := range t.Groups {
-			got, err := p.portFor(a, t.Groups[g].Sources[0].Addr)
+			got, err := p.portFor(a, t.Groups[g].Sources[0].Addr, foreign)
 			if err != nil {
 				return nil, err
 			}

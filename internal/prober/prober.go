@@ -46,20 +46,33 @@ type Options struct {
 type Running struct {
 	Addr  net.Addr // where the metrics are
 	Store *result.Store
-	Plan  *plan.Plan
+	Plan  *plan.Plan // that it started with
+
+	// Reload loads the configuration again and carries it out. On an error
+	// nothing has changed; what is wrong with a configuration comes as
+	// config.Faults. Any goroutine may call it.
+	Reload func(context.Context) (Report, error)
 }
 
 // prober is one run. One goroutine starts it; others only use what is marked.
 type prober struct {
 	Options
-	cfg    *config.Config
+	cfg    *config.Config // that is carried out, as are plan, placed and names; control's goroutine uses them
 	secret packet.Secret
 	ports  []*port
 	plan   *plan.Plan
 	placed map[string]*port // by target
 	store  result.Store
-	app    metrics.App
-	names  names
+
+	limiter *engine.Limiter
+	app     metrics.App
+	names   names
+	said    map[string]bool // notices and warnings that the log has
+
+	current   atomic.Pointer[config.Config] // cfg, for others
+	tasks     chan func()                   // for control
+	ended     chan struct{}                 // closed when control takes no more
+	reloading sync.Mutex                    // held while a configuration is loaded and applied
 
 	astray      chan struct{} // there are some in astrayNames; capacity 1
 	astrayMu    sync.Mutex
@@ -76,7 +89,7 @@ type prober struct {
 // nothing behind when a step fails: what needs no privilege first, the XDP
 // program last.
 func Run(ctx context.Context, o Options) (err error) {
-	p := &prober{Options: o, secret: packet.NewSecret(), astray: make(chan struct{}, 1)}
+	p := &prober{Options: o, secret: packet.NewSecret(), astray: make(chan struct{}, 1), tasks: make(chan func()), ended: make(chan struct{})}
 	ended := ctx
 	ctx, cancel := context.WithCancel(ctx) // what was begun ends with a start that fails
 	defer cancel()
@@ -90,7 +103,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	// A configuration that is there is judged first: that needs no privilege.
 	// Without one, the interfaces say what to probe.
 	steps := []func() error{p.configure, func() error { return p.openLinks(ctx) }}
-	if p.Config == "" && config.Search() == "" {
+	if p.byDefault() {
 		slices.Reverse(steps)
 	}
 	for _, step := range steps {
@@ -98,52 +111,26 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if err := p.makePlan(ctx); err != nil {
+	p.resolveNames(ctx)
+	first, err := p.prepare(p.cfg)
+	if err != nil {
 		return err
 	}
+	p.adopt(first)
+	p.heed(p.cfg)
 	if err := p.listen(); err != nil {
 		return err
 	}
-	if err := p.place(); err != nil {
+	p.limiter = engine.NewLimiter(float64(p.cfg.Safety.MaxPPS))
+	for _, port := range p.ports {
+		if err := port.attach(p, p.limiter); err != nil {
+			return err
+		}
+	}
+	if err := p.install(first); err != nil {
 		return err
-	}
-	for _, port := range p.ports {
-		port.routes = nil // from now on routes may change
-	}
-	limiter := engine.NewLimiter(float64(p.cfg.Safety.MaxPPS))
-	for _, port := range p.ports {
-		if err := port.attach(p, limiter); err != nil {
-			return err
-		}
-	}
-	targets := map[*port][]*plan.Target{}
-	for _, t := range p.plan.Targets {
-		targets[p.placed[t.Name]] = append(targets[p.placed[t.Name]], t)
-	}
-	for port, plans := range targets {
-		if err := port.engine.Add(plans...); err != nil {
-			return err
-		}
 	}
 	return p.work(ctx)
-}
-
-// makePlan resolves names and plans the probes.
-func (p *prober) makePlan(ctx context.Context) (err error) {
-	for _, port := range p.ports {
-		if port.routes, err = port.link.Routes(); err != nil {
-			return err
-		}
-	}
-	p.resolveNames(ctx)
-	if p.plan, err = p.build(); err != nil {
-		return err
-	}
-	p.describe()
-	for _, w := range p.plan.Warnings {
-		p.Log.Warn(w.String())
-	}
-	return nil
 }
 
 // work runs everything until ctx ends or the server fails.
@@ -152,12 +139,12 @@ func (p *prober) work(ctx context.Context) error {
 	defer cancel()
 	p.Log.Info("probing", "interfaces", p.ifaces(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
 		"interval", p.plan.Interval, "metrics", p.server.URL("/metrics"))
-	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan}
+	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan, Reload: p.reload}
 	var running sync.WaitGroup
 	for _, port := range p.ports {
 		running.Go(func() { port.engine.Run(ctx) })
 	}
-	running.Go(func() { p.follow(ctx) })
+	running.Go(func() { p.control(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
 	if p.Started != nil {
 		p.Started(started)

@@ -12,13 +12,13 @@ import (
 func (p *prober) exposition() metrics.Options {
 	return metrics.Options{
 		Store:     &p.store,
-		ProbeName: func() string { return p.cfg.Global.ProbeName },
+		ProbeName: func() string { return p.current.Load().Global.ProbeName },
 		Version:   p.Version,
 		Revision:  p.Revision,
 		App:       &p.app,
 		Targets:   p.names.shown,
 		Links:     p.links,
-		MaxSeries: p.cfg.Metrics.MaxSeries,
+		MaxSeries: func() int { return p.current.Load().Metrics.MaxSeries },
 		Log:       p.Log,
 	}
 }

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prober
+
+import (
+	"errors"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/resolve"
+)
+
+// Report says what another configuration changed, by name of target, each in
+// the order of its configuration.
+type Report struct {
+	Added   []string
+	Changed []string // their probes, or what the metrics say of them
+	Removed []string
+
+	Unchanged int
+}
+
+// change is a whole, valid configuration, and what it takes to get there from
+// the one that is carried out. It is made completely before anything happens.
+type change struct {
+	cfg    *config.Config
+	plan   *plan.Plan // targets whose probes stay are those of the plan before
+	names  known
+	placed map[string]*port
+
+	remove map[*port][]string
+	add    map[*port][]*plan.Target
+	report Report
+}
+
+// apply makes next what is probed. What is the same in both configurations
+// goes on undisturbed; on an error everything does. again says whether all
+// names are asked for again. Only the goroutine of control calls it.
+func (p *prober) apply(next *config.Config, again bool) (Report, error) {
+	c, err := p.prepare(next)
+	if err != nil {
+		return Report{}, err
+	}
+	var failed []error
+	for port, names := range c.remove {
+		failed = append(failed, port.engine.Remove(names...))
+	}
+	for _, port := range p.ports {
+		port.engine.Configure(engine.Settings{Interval: c.plan.Interval, ForeignSource: next.Safety.ForeignSource})
+	}
+	p.limiter.SetRate(float64(next.Safety.MaxPPS))
+	p.adopt(c)
+	p.names.refresher.Follow(resolve.Names(next), again)
+	failed = append(failed, p.install(c))
+	p.heed(next)
+	r := &c.report
+	p.Log.Info("configuration carried out", "added", len(r.Added), "changed", len(r.Changed), "removed", len(r.Removed),
+		"unchanged", r.Unchanged, "probes_per_second", p.plan.PPS)
+	return c.report, errors.Join(failed...)
+}
+
+// prepare finds out what it takes to carry out next. It changes nothing.
+func (p *prober) prepare(next *config.Config) (*change, error) {
+	c := &change{cfg: next, names: p.names.carry(next), remove: map[*port][]string{}, add: map[*port][]*plan.Target{}}
+	err := p.withRoutes(len(next.Targets), func() (err error) {
+		if c.plan, err = p.build(next, c.names.addrs); err != nil {
+			return err
+		}
+		return p.place(c, p.compare(c))
+	})
+	return c, err
+}
+
+// adopt makes the configuration of c the one that is carried out.
+func (p *prober) adopt(c *change) {
+	p.cfg, p.plan, p.placed = c.cfg, c.plan, c.placed
+	p.names.known = c.names
+	p.names.find(c.cfg, c.plan)
+	p.current.Store(c.cfg)
+	p.describe()
+}
+
+// install hands the new targets of c to the engines.
+func (p *prober) install(c *change) error {
+	var failed []error
+	for port, plans := range c.add {
+		failed = append(failed, port.engine.Add(plans...))
+	}
+	return errors.Join(failed...)
+}
+
+// planned is a target of a configuration with its plan, nil where it is in no
+// group.
+type planned struct {
+	cfg  *config.Target
+	plan *plan.Target
+	at   int // in the plan
+}
+
+// targetsOf pairs the targets of a configuration with those of its plan, which
+// has them in the same order. Both may be nil.
+func targetsOf(cfg *config.Config, pl *plan.Plan) []planned {
+	if pl == nil {
+		return nil
+	}
+	all := make([]planned, len(cfg.Targets))
+	next := 0
+	for i := range cfg.Targets {
+		all[i].cfg = &cfg.Targets[i]
+		if next < len(pl.Targets) && pl.Targets[next].Name == all[i].cfg.Name {
+			all[i].plan, all[i].at = pl.Targets[next], next
+			next++
+		}
+	}
+	return all
+}
+
+// compare finds what c changes, and returns the planned targets that have to
+// be placed: those whose probes are not the same as before.
+func (p *prober) compare(c *change) (anew []*plan.Target) {
+	before, after := targetsOf(p.cfg, p.plan), targetsOf(c.cfg, c.plan)
+	find := finder(before)
+	kept := make([]bool, len(before))
+	c.placed = make(map[string]*port, len(after))
+	var probes plan.Comparer
+	for _, t := range after {
+		i, ok := find(t.cfg.Name)
+		if !ok {
+			c.report.Added = append(c.report.Added, t.cfg.Name)
+			if t.plan != nil {
+				anew = append(anew, t.plan)
+			}
+			continue
+		}
+		kept[i] = true
+		old := before[i]
+		same := old.plan == nil && t.plan == nil
+		if old.plan != nil && t.plan != nil {
+			same = probes.SameProbes(old.plan, t.plan) && p.keptAlike(c.cfg, t.cfg.Name) && t.plan.State == old.plan.State
+		}
+		switch {
+		case same && t.plan != nil:
+			c.plan.Targets[t.at] = old.plan
+			c.placed[t.cfg.Name] = p.placed[t.cfg.Name]
+		case !same:
+			p.leave(c, old)
+			if t.plan != nil {
+				anew = append(anew, t.plan)
+			}
+		}
+		if same && saidAlike(old.cfg, t.cfg) {
+			c.report.Unchanged++
+		} else {
+			c.report.Changed = append(c.report.Changed, t.cfg.Name)
+		}
+	}
+	for i, old := range before {
+		if !kept[i] {
+			c.report.Removed = append(c.report.Removed, old.cfg.Name)
+			p.leave(c, old)
+		}
+	}
+	return anew
+}
+
+// leave notes that a target is not probed any more as it was.
+func (p *prober) leave(c *change, old planned) {
+	if old.plan != nil {
+		at := p.placed[old.cfg.Name]
+		c.remove[at] = append(c.remove[at], old.cfg.Name)
+	}
+}
+
+// finder returns a function that finds targets by name: fast where it is asked
+// in their order.
+func finder(all []planned) func(name string) (int, bool) {
+	next := 0
+	var index map[string]int
+	return func(name string) (int, bool) {
+		if next < len(all) && all[next].cfg.Name == name {
+			next++
+			return next - 1, true
+		}
+		if index == nil {
+			index = make(map[string]int, len(all))
+			for i := range all {
+				index[all[i].cfg.Name] = i
+			}
+		}
+		i, ok := index[name]
+		if ok {
+			next = i + 1
+		}
+		return i, ok
+	}
+}
+
+// keptAlike says whether next keeps the same figures of a target as now.
+func (p *prober) keptAlike(next *config.Config, target string) bool {
+	return histogram(next, target) == histogram(p.cfg, target)
+}
+
+// saidAlike says whether the metrics say the same of two targets that send the
+// same probes.
+func saidAlike(a, b *config.Target) bool {
+	alike := func(x, y *float64) bool { return x == y || x != nil && y != nil && *x == *y }
+	return a.State == b.State && a.AlertLevel == b.AlertLevel && a.Destination == b.Destination &&
+		alike(a.ThresholdLatency, b.ThresholdLatency) && alike(a.ThresholdLoss, b.ThresholdLoss)
+}
