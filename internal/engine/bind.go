@@ -105,7 +105,7 @@ func (e *Engine) bindLeg(t *target, group *plan.Group, s *series, leg uint32, i 
 	}
 	route := r.route
 	key := packet.Flow{Proto: s.class.typ.Proto, Local: route.Local, Remote: dst, LocalPort: group.Sources[i].Port, RemotePort: t.plan.DstPort}
-	if size := packet.FrameLen(&key, &s.class.shape); size > min(route.MTU+ethernetHeader, e.MaxFrame) {
+	if size := packet.FrameLen(&key, &s.class.shape); size > min(route.MTU+ethernetHeader, e.maxFrame) {
 		e.unbind(t, group, leg, dst, result.TooLarge, r)
 		return
 	}

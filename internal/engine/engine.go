@@ -28,8 +28,8 @@ import (
 type Options struct {
 	Link          *netdev.Link
 	Program       *steer.Program // attached, with the sockets registered
-	Sockets       []*xsk.Socket  // one per receive queue
-	MaxFrame      int            // bytes of the longest frame the sockets receive
+	Sockets       []*xsk.Socket  // one per receive queue; later Use says which
+	MaxFrame      int            // bytes of the longest frame the sockets receive; later Use says
 	Secret        packet.Secret
 	Store         *result.Store
 	Interval      time.Duration // of every target
@@ -79,6 +79,7 @@ type Engine struct {
 	timeouts []int64              // ns; one expiry queue each
 	ends     []uint32             // slots, by worker and timeout
 	longest  time.Duration        // timeout
+	maxFrame int                  // bytes
 	fresh    map[uint32]int       // flows without slots, and how many they need
 	staged   map[uint32]uint32    // legs that get another flow with the next publish
 	retired  map[uint32]time.Time // flows without users, still found by late answers until then
@@ -100,6 +101,7 @@ func New(o Options) (*Engine, error) {
 		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, fresh: map[uint32]int{},
 		staged: map[uint32]uint32{}, retired: map[uint32]time.Time{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
 		byHop: map[netip.Addr]uint32{}, taken: map[netip.Addr]netip.Addr{}, deadHops: map[uint32]int64{},
+		maxFrame: o.MaxFrame,
 		verifier: packet.NewVerifier(o.Secret),
 		seed:     maphash.MakeSeed(),
 	}
@@ -119,11 +121,11 @@ func New(o Options) (*Engine, error) {
 			engine: e, number: uint8(i), inboxes: make([]inbox, count),
 			resets: make([]reset, 0, maxResets), kicks: make([]kicked, 0, maxPerKick), perKick: 1,
 		}
-		for q := i; q < len(o.Sockets); q += count {
-			w.sockets = append(w.sockets, o.Sockets[q])
-		}
-		w.waiter = xsk.NewWaiter(w.sockets)
 		e.workers = append(e.workers, w)
+	}
+	for i, g := range e.gears(o.Sockets) {
+		e.workers[i].gear = g
+		e.workers[i].given.Store(g)
 	}
 	return e, e.publish()
 }

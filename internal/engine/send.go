@@ -34,8 +34,12 @@ func (w *worker) probe(t *target, now int64) {
 		w.skip(s, r, result.Behind)
 		return
 	}
-	if f == nil {
+	switch {
+	case f == nil:
 		w.skip(s, r, why)
+		return
+	case len(w.sockets) == 0:
+		w.skip(s, r, result.LinkDown)
 		return
 	}
 	state, mac := e.hops.at(f.hop.Load()).next.Load()
@@ -170,6 +174,10 @@ func (w *worker) nextOffset(f *flow, key *packet.Flow, s *series, mac [6]byte) u
 // sendResets answers the SYN-ACKs of this tick: the kernel never saw the
 // connections, so nobody else closes them.
 func (w *worker) sendResets() {
+	if len(w.sockets) == 0 {
+		w.resets = w.resets[:0]
+		return
+	}
 	for i, r := range w.resets {
 		f := w.engine.flows.at(r.flow)
 		if state, mac := w.engine.hops.at(f.hop.Load()).next.Load(); state == netdev.HopReady {

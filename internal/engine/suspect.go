@@ -68,13 +68,17 @@ const (
 // read before the rings were read.
 func (w *worker) checkDrops(now int64) {
 	w.round.Store(now)
-	total := uint64(0)
+	total, whole := uint64(0), len(w.sockets) > 0
 	for _, s := range w.sockets {
 		st, err := s.Stats()
 		if err != nil {
 			return // nothing is known until it is asked again
 		}
 		total += st.RxRingFull + st.FillRingEmpty + st.RxDropped
+		whole = whole && !s.Dead()
+	}
+	if !whole { // from the last time that all was well until now, and so on
+		w.engine.suspects.add(w.seen.Load(), w.engine.clock.now(), result.Detached, w.longestTimeout())
 	}
 	if total > w.dropped {
 		w.engine.suspects.add(w.seen.Load(), w.engine.clock.now(), result.RingOverflow, w.longestTimeout())

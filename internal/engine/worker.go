@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
 )
 
 const (
@@ -41,10 +40,11 @@ const (
 // worker paces, sends, receives, matches and expires. It runs on one goroutine;
 // what others may touch is marked.
 type worker struct {
-	engine  *Engine
-	number  uint8
-	sockets []*xsk.Socket // it receives on all, and sends on the first
-	waiter  *xsk.Waiter
+	engine *Engine
+	number uint8
+	*gear                       // what it works with now
+	given  atomic.Pointer[gear] // by the control side: to be taken up
+	taken  atomic.Pointer[gear] // that it has taken up
 
 	schedule schedule
 	expiries []*expiry
@@ -117,9 +117,13 @@ func (w *worker) run(ctx context.Context) {
 	runtime.LockOSThread()
 	w.pin()
 	for ctx.Err() == nil {
+		if g := w.given.Load(); g != w.gear {
+			w.change(g)
+		}
 		if w.news.Load() {
 			w.take()
 		}
+		w.lock()
 		now := w.engine.clock.now()
 		w.receive()
 		w.collect()
@@ -133,6 +137,7 @@ func (w *worker) run(ctx context.Context) {
 			w.receive()
 			w.sendResets()
 		}
+		w.unlock()
 		if wait > 0 {
 			w.waiter.Wait(time.Duration(wait))
 		}

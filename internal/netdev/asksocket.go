@@ -22,6 +22,7 @@ import (
 // packet of the host. The send side is for the neighbour goroutine alone.
 type askSockets struct {
 	arp, nd *mdpacket.Conn
+	closed  chan struct{}
 }
 
 // answer is what one frame said about a neighbour.
@@ -46,7 +47,7 @@ func openAskSockets(ifindex int) (*askSockets, error) {
 		_ = arp.Close()
 		return nil, err
 	}
-	return &askSockets{arp: arp, nd: nd}, nil
+	return &askSockets{arp: arp, nd: nd, closed: make(chan struct{})}, nil
 }
 
 func openAskSocket(ifindex, protocol int, match []bpf.Instruction) (*mdpacket.Conn, error) {
@@ -81,6 +82,7 @@ func askFilter(match []bpf.Instruction) []bpf.Instruction {
 func (s *askSockets) both() [2]*mdpacket.Conn { return [2]*mdpacket.Conn{s.arp, s.nd} }
 
 func (s *askSockets) close() {
+	close(s.closed)
 	for _, c := range s.both() {
 		_ = c.Close()
 	}
@@ -104,6 +106,23 @@ func (s *askSockets) ask(b []byte, own [6]byte, src, addr netip.Addr, mac [6]byt
 	}
 	_, err := c.WriteTo(b[:n], &mdpacket.Addr{HardwareAddr: b[:6]})
 	return err
+}
+
+// openAsks opens the sockets for the interface with this index.
+func (l *Link) openAsks(index int) (s *askSockets, err error) {
+	err = l.ns.do(func() error {
+		s, err = openAskSockets(index)
+		return err
+	})
+	return s, err
+}
+
+// hear hands every answer on these sockets to the neighbour goroutine, until
+// they are closed.
+func (l *Link) hear(s *askSockets) {
+	for _, c := range s.both() {
+		l.wg.Go(func() { receive(c, s.closed, func(a answer) { l.send(a) }) })
+	}
 }
 
 // receive hands every answer to take until stop is closed. A link that goes

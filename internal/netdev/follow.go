@@ -31,6 +31,11 @@ type (
 	}
 	// kernelReplaced is the kernel's whole table.
 	kernelReplaced map[netip.Addr]kernelEntry
+	// reopened: the Link is another interface now.
+	reopened struct {
+		asks  *askSockets
+		table map[netip.Addr]kernelEntry
+	}
 )
 
 // groups are the netlink multicast groups that can change where a packet goes.
@@ -129,19 +134,21 @@ func (l *Link) announced(m *syscall.NetlinkMessage) {
 		if len(m.Data) < unix.SizeofIfInfomsg || m.Data[0] != unix.AF_UNSPEC {
 			return
 		}
-		if int(nl.DeserializeIfInfomsg(m.Data).Index) == l.index {
+		l.stateMu.Lock()
+		if int(nl.DeserializeIfInfomsg(m.Data).Index) == l.Index() {
 			if m.Header.Type == unix.RTM_DELLINK {
 				l.setState(&linkState{gone: true})
 			} else if link, err := netlink.LinkDeserialize(nil, m.Data); err == nil && link.Attrs().Name != "" && link.Attrs().MTU > 0 {
 				l.setState(stateOf(link.Attrs()))
 			} else { // an announcement of the wireless extensions has no more than the index
-				l.refresh()
+				l.refreshLocked()
 			}
 		}
+		l.stateMu.Unlock()
 		l.signal()
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		n, err := netlink.NeighDeserialize(m.Data)
-		if err != nil || n.LinkIndex != l.index {
+		if err != nil || n.LinkIndex != l.Index() {
 			return
 		}
 		if addr, entry, known, ok := entryOf(n); ok {
@@ -171,9 +178,9 @@ func entryOf(n *netlink.Neigh) (addr netip.Addr, e kernelEntry, known, ok bool) 
 }
 
 // kernelNeighbours returns the kernel's table for this interface.
-func (l *Link) kernelNeighbours() (map[netip.Addr]kernelEntry, error) {
+func (l *Link) kernelNeighbours(index int) (map[netip.Addr]kernelEntry, error) {
 	table := map[netip.Addr]kernelEntry{}
-	all, err := l.nl.NeighList(l.index, netlink.FAMILY_ALL)
+	all, err := l.nl.NeighList(index, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("list neighbours of %s%s: %w", l.Name(), l.ns, err)
 	}
@@ -187,7 +194,13 @@ func (l *Link) kernelNeighbours() (map[netip.Addr]kernelEntry, error) {
 
 // refresh asks the kernel for the interface's state.
 func (l *Link) refresh() {
-	link, err := l.nl.LinkByIndex(l.index)
+	l.stateMu.Lock()
+	defer l.stateMu.Unlock()
+	l.refreshLocked()
+}
+
+func (l *Link) refreshLocked() {
+	link, err := l.nl.LinkByIndex(l.Index())
 	switch {
 	case err == nil:
 		l.setState(stateOf(link.Attrs()))
@@ -201,7 +214,7 @@ func (l *Link) refresh() {
 // resync learns what was missed.
 func (l *Link) resync() {
 	l.refresh()
-	if table, err := l.kernelNeighbours(); err == nil {
+	if table, err := l.kernelNeighbours(l.Index()); err == nil {
 		l.send(kernelReplaced(table))
 	} else {
 		l.log.Warn("cannot read the kernel's neighbours", "err", err)
@@ -210,23 +223,24 @@ func (l *Link) resync() {
 	l.signal()
 }
 
+// setState takes over what the kernel says. The caller holds stateMu.
 func (l *Link) setState(s *linkState) {
 	was := l.state.Load()
 	if was.gone {
 		return
 	}
 	if s.gone {
-		s.name, s.mac, s.mtu = was.name, was.mac, was.mtu
+		s.index, s.name, s.mac, s.mtu = was.index, was.name, was.mac, was.mtu
 	}
 	l.state.Store(s)
 	switch {
 	case s.gone:
-		l.log.Error("the interface is gone")
+		l.log.Error("the interface is gone; probes are not sent until there is one of its name")
 	case s.up != was.up:
 		l.log.Info("the interface changed", "up", s.up)
 	}
 	if s.name != was.name {
-		l.log.Info("the interface was renamed", "name", s.name)
+		l.log.Info("the interface was renamed; probing goes on", "was", was.name, "is", s.name)
 	}
 	l.send(linkChanged{s.up})
 }

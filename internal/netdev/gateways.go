@@ -39,7 +39,7 @@ func (l *Link) Gateways() ([]netip.Addr, error) {
 			}
 			for _, h := range hops {
 				gw := gatewayOf(h.Gw, h.Via)
-				if h.LinkIndex == l.index && gw.IsValid() && !slices.Contains(all, gw) {
+				if h.LinkIndex == l.Index() && gw.IsValid() && !slices.Contains(all, gw) {
 					all = append(all, gw)
 				}
 			}

@@ -36,7 +36,7 @@ type Info struct {
 
 // Info asks the kernel and the driver.
 func (l *Link) Info() (Info, error) {
-	link, err := l.nl.LinkByIndex(l.index)
+	link, err := l.nl.LinkByIndex(l.Index())
 	if err != nil {
 		return Info{}, fmt.Errorf("read interface %s%s: %w", l.Name(), l.ns, err)
 	}
@@ -66,13 +66,13 @@ func (l *Link) Info() (Info, error) {
 			return err
 		}
 		var known bool
-		if i.Queues, known, err = queues(l.index); err != nil {
+		if i.Queues, known, err = queues(l.Index()); err != nil {
 			return err
 		}
 		if !known { // a driver that cannot say has those it was made with
 			i.Queues = Queues{RX: a.NumRxQueues, TX: a.NumTxQueues, MaxRX: a.NumRxQueues, MaxTX: a.NumTxQueues}
 		}
-		i.VLANStripping, err = feature(l.index, "rx-vlan-hw-parse")
+		i.VLANStripping, err = feature(l.Index(), "rx-vlan-hw-parse")
 		return err
 	})
 	if err != nil {
@@ -84,7 +84,7 @@ func (l *Link) Info() (Info, error) {
 // addresses returns those of the interface, both families, in the kernel's
 // order.
 func (l *Link) addresses() ([]netip.Prefix, error) {
-	all, err := l.nl.AddrList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.index}}, netlink.FAMILY_ALL)
+	all, err := l.nl.AddrList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index()}}, netlink.FAMILY_ALL)
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("list addresses of %s%s: %w", l.Name(), l.ns, err)
 	}

@@ -14,7 +14,21 @@ import (
 
 // keepFresh is the neighbour goroutine: it asks next hops, hears their answers,
 // and is the only one that writes to a NextHop.
-func (l *Link) keepFresh(hops *neighbours) {
+func (l *Link) keepFresh(hops *neighbours, asks *askSockets) {
+	defer func() {
+		asks.close()
+		for { // a Reopen that nobody saw
+			select {
+			case e := <-l.events:
+				if r, ok := e.(reopened); ok {
+					r.asks.close()
+				}
+			default:
+				return
+			}
+		}
+	}()
+	l.hear(asks)
 	var frame [packet.NeighbourLen]byte
 	var linkLocal netip.Addr // of the interface; zero: to be looked up
 	timer := time.NewTimer(0)
@@ -36,7 +50,7 @@ func (l *Link) keepFresh(hops *neighbours) {
 			if n.hop.Addr.Is6() && n.src.IsUnspecified() {
 				continue // without an address nobody can answer us
 			}
-			if err := l.asks.ask(frame[:], l.MAC(), n.src, n.hop.Addr, n.mac, unicast); err != nil {
+			if err := asks.ask(frame[:], l.MAC(), n.src, n.hop.Addr, n.mac, unicast); err != nil {
 				l.log.Debug("a neighbour could not be asked", "addr", n.hop.Addr, "err", err)
 			}
 		}
@@ -67,6 +81,18 @@ func (l *Link) keepFresh(hops *neighbours) {
 			case sourcesChanged:
 				hops.forgetSources()
 				linkLocal = netip.Addr{}
+			case reopened:
+				asks.close()
+				asks = e.asks
+				l.hear(asks)
+				hops.linkDown()
+				hops.kernelTable(e.table, time.Now())
+				hops.forgetSources()
+				linkLocal = netip.Addr{}
+				if l.Up() {
+					hops.linkUp(time.Now())
+				}
+				l.signal()
 			case linkChanged:
 				if e.up {
 					hops.linkUp(time.Now())
@@ -93,7 +119,7 @@ func (l *Link) askAs(addr netip.Addr, linkLocal *netip.Addr) netip.Addr {
 			return *linkLocal
 		}
 	}
-	routes, err := l.nl.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{OifIndex: l.index})
+	routes, err := l.nl.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{OifIndex: l.Index()})
 	if err != nil || len(routes) == 0 {
 		return none
 	}
@@ -107,7 +133,7 @@ func (l *Link) askAs(addr netip.Addr, linkLocal *netip.Addr) netip.Addr {
 // linkLocal returns a link-local address of the interface that is no longer
 // being checked for duplicates, or the zero Addr.
 func (l *Link) linkLocal() netip.Addr {
-	all, err := l.nl.AddrList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.index}}, netlink.FAMILY_V6)
+	all, err := l.nl.AddrList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: l.Index()}}, netlink.FAMILY_V6)
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -30,16 +30,16 @@ type Options struct {
 // called by any goroutine. None is for the packet path, except Up, MAC and MTU,
 // which read one pointer.
 type Link struct {
-	index int
+	iface string // as given: what an interface that takes this one's place is called
 	ns    *namespace
 	nl    *netlink.Handle // in ns; serialises its callers
 	log   *slog.Logger
 
+	stateMu sync.Mutex // held while state is replaced
 	state   atomic.Pointer[linkState]
 	changes chan struct{}
 	soon    atomic.Bool // a signal on changes is under way
 	watch   *watchList
-	asks    *askSockets
 
 	events chan any      // for the neighbour goroutine: the types in follow.go, and answer
 	stop   chan struct{} // closed by Close
@@ -49,11 +49,12 @@ type Link struct {
 
 // linkState is what the kernel last said of the interface.
 type linkState struct {
-	name string
-	mac  [6]byte
-	mtu  int
-	up   bool
-	gone bool
+	index int
+	name  string
+	mac   [6]byte
+	mtu   int
+	up    bool
+	gone  bool
 }
 
 // Open finds the interface and starts to follow it. It fails, with an exit code,
@@ -94,6 +95,7 @@ func find(o Options) (*Link, *netlink.LinkAttrs, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	l := &Link{
+		iface:   o.Iface,
 		ns:      ns,
 		log:     o.Log.With("interface", o.Iface),
 		changes: make(chan struct{}, 1),
@@ -118,13 +120,12 @@ func find(o Options) (*Link, *netlink.LinkAttrs, error) {
 		return nil, nil, err
 	}
 	attrs := found.Attrs()
-	l.index = attrs.Index
 	l.state.Store(stateOf(attrs))
 	return l, attrs, nil
 }
 
 func stateOf(a *netlink.LinkAttrs) *linkState {
-	s := &linkState{name: a.Name, mtu: a.MTU, up: a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_LOWER_UP != 0}
+	s := &linkState{index: a.Index, name: a.Name, mtu: a.MTU, up: a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_LOWER_UP != 0}
 	copy(s.mac[:], a.HardwareAddr)
 	return s
 }
@@ -155,7 +156,7 @@ func (l *Link) usable(a *netlink.LinkAttrs) error {
 	case a.RawFlags&unix.IFF_UP == 0:
 		return unavailable("is down; bring it up: ip link set %s up", a.Name)
 	}
-	ok, err := l.hasSource()
+	ok, err := l.hasSource(a.Index)
 	if err != nil {
 		return err
 	}
@@ -168,12 +169,12 @@ func (l *Link) usable(a *netlink.LinkAttrs) error {
 // hasSource says whether the interface, or the host by an address of its
 // loopback or a dummy interface (as hosts with unnumbered links have), has an
 // address that replies can be routed to.
-func (l *Link) hasSource() (bool, error) {
+func (l *Link) hasSource(index int) (bool, error) {
 	links, err := l.nl.LinkList()
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return false, fmt.Errorf("list interfaces%s: %w", l.ns, err)
 	}
-	lends := map[int]bool{l.index: true}
+	lends := map[int]bool{index: true}
 	for _, other := range links {
 		if other.Attrs().RawFlags&unix.IFF_LOOPBACK != 0 || other.Type() == "dummy" {
 			lends[other.Attrs().Index] = true
@@ -194,19 +195,19 @@ func (l *Link) hasSource() (bool, error) {
 
 // start opens what follows the interface and begins to do so.
 func (l *Link) start() error {
-	if err := l.ns.do(func() (err error) {
-		l.asks, err = openAskSockets(l.index)
-		return err
-	}); err != nil {
+	asks, err := l.openAsks(l.Index())
+	if err != nil {
 		return err
 	}
 	sub, err := l.subscribe()
 	if err != nil {
+		asks.close()
 		return err
 	}
 	// The subscription is older than this table: nothing is missed between.
-	table, err := l.kernelNeighbours()
+	table, err := l.kernelNeighbours(l.Index())
 	if err != nil {
+		asks.close()
 		sub.Close()
 		return err
 	}
@@ -214,10 +215,7 @@ func (l *Link) start() error {
 	hops := newNeighbours(l.log, l.Up())
 	hops.kernelTable(table, time.Now())
 	l.wg.Go(func() { l.follow(sub) })
-	l.wg.Go(func() { l.keepFresh(hops) })
-	for _, c := range l.asks.both() {
-		l.wg.Go(func() { receive(c, l.stop, func(a answer) { l.send(a) }) })
-	}
+	l.wg.Go(func() { l.keepFresh(hops, asks) })
 	return nil
 }
 
@@ -225,9 +223,6 @@ func (l *Link) start() error {
 func (l *Link) Close() error {
 	l.closed.Do(func() {
 		close(l.stop)
-		if l.asks != nil {
-			l.asks.close()
-		}
 		l.wg.Wait()
 		l.nl.Close()
 		l.ns.close()
@@ -238,8 +233,9 @@ func (l *Link) Close() error {
 // Do runs fn inside the interface's namespace, as the function Do does.
 func (l *Link) Do(fn func() error) error { return l.ns.do(fn) }
 
-// Index is the interface's index, which stays the same when it is renamed.
-func (l *Link) Index() int { return l.index }
+// Index is the interface's index, which stays the same when it is renamed, and
+// is another after Reopen.
+func (l *Link) Index() int { return l.state.Load().index }
 
 // Name is the interface's present name.
 func (l *Link) Name() string { return l.state.Load().name }
@@ -254,7 +250,8 @@ func (l *Link) MTU() int { return l.state.Load().mtu }
 func (l *Link) Up() bool { return l.state.Load().up }
 
 // Gone says whether the interface was deleted or moved to another namespace. It
-// does not come back: one of the same name is another interface.
+// does not come back: one of the same name is another interface, which Reopen
+// takes.
 func (l *Link) Gone() bool { return l.state.Load().gone }
 
 // Changes signals that links, addresses, routes, rules or next hops changed:

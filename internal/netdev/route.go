@@ -127,7 +127,7 @@ func (l *Link) ask(dst, src netip.Addr) (fibAnswer, error) {
 		return fibAnswer{}, fmt.Errorf("route to %s%s: %w", dst, l.ns, err)
 	}
 	a := fibAnswer{kind: got.Type, gateway: gatewayOf(got.Gw, got.Via), source: src, mtu: got.MTU, flags: got.Flags}
-	if a.kind == unix.RTN_UNICAST && got.LinkIndex != l.index {
+	if a.kind == unix.RTN_UNICAST && got.LinkIndex != l.Index() {
 		a.other = l.nameOf(got.LinkIndex)
 	}
 	if !src.IsValid() {
@@ -172,7 +172,7 @@ func (l *Link) get(dst, src netip.Addr, match bool) (*netlink.Route, error) {
 		o.SrcAddr = src.AsSlice()
 	}
 	if dst.Is6() && dst.IsLinkLocalUnicast() {
-		o.OifIndex = l.index
+		o.OifIndex = l.Index()
 	}
 	routes, err := l.nl.RouteGetWithOptions(dst.AsSlice(), o)
 	// The errors of fib_props (net/ipv4/fib_semantics.c) and ip6_rt_type_to_error.

@@ -59,7 +59,7 @@ func (h *XDPHolder) String() string {
 // free. Name, tag and processes are found as far as the process's permissions
 // reach.
 func (l *Link) XDPHolder() (*XDPHolder, error) {
-	link, err := l.nl.LinkByIndex(l.index)
+	link, err := l.nl.LinkByIndex(l.Index())
 	if err != nil {
 		return nil, fmt.Errorf("read the XDP slot of %s%s: %w", l.Name(), l.ns, err)
 	}

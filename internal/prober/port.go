@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
@@ -17,15 +18,30 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
 )
 
-// port is one interface with its XDP program, its sockets and its engine. The
-// goroutine that starts the prober fills it in; shown only reads it.
+// port is one interface with its XDP program, its sockets and its engine, from
+// when it is named until it is given up:
+//
+//	openPort   finds the interface: it can be asked for routes
+//	attach     opens sockets, attaches the program, makes the engine
+//	run        probes, and keeps all that where it belongs (tend.go), until ctx ends
+//	close      gives everything back
+//
+// One goroutine calls these in turn, each once; close may follow any of them that
+// has returned. While run is at work the engine takes and gives up targets from
+// any goroutine. An interface that is deleted and made again stays the same port
+// with the same link, program and engine: targets, schedules and counters go on.
 type port struct {
-	link       *netdev.Link
-	routes     *netdev.Routes // while starting
-	program    *steer.Program
+	name    string // as it was named, which is what metrics call it, whatever it is called later
+	link    *netdev.Link
+	routes  *netdev.Routes // while starting
+	program *steer.Program
+	engine  *engine.Engine
+	options socketOptions
+
+	mu         sync.Mutex // guards what follows, for who reads counters; run's goroutine alone changes it
 	attachment steer.Attachment
-	sockets    []*xsk.Socket
-	engine     *engine.Engine
+	sockets    []*xsk.Socket // by receive queue
+	dropped    []xsk.Stats   // what sockets that are closed had dropped, by receive queue
 }
 
 // openLinks finds the interfaces.
@@ -50,13 +66,22 @@ func (p *prober) openLinks(ctx context.Context) error {
 			return exitcode.With(exitcode.Usage, fmt.Errorf("--iface %s is given twice", name))
 		}
 		seen[name] = true
-		link, err := netdev.Open(ctx, netdev.Options{Iface: name, NetNS: p.NetNS, Log: p.Log})
+		port, err := p.openPort(ctx, name)
 		if err != nil {
 			return err
 		}
-		p.ports = append(p.ports, &port{link: link})
+		p.ports = append(p.ports, port)
 	}
 	return nil
+}
+
+// openPort finds an interface.
+func (p *prober) openPort(ctx context.Context, name string) (*port, error) {
+	link, err := netdev.Open(ctx, netdev.Options{Iface: name, NetNS: p.NetNS, Log: p.Log})
+	if err != nil {
+		return nil, err
+	}
+	return &port{name: name, link: link}, nil
 }
 
 // ifaces names the interfaces, for messages.
@@ -76,14 +101,6 @@ func (t *port) route(dst, src netip.Addr, foreign bool) (netdev.Route, error) {
 	return t.link.Route(dst, src)
 }
 
-const (
-	// ringSpan is how much of the planned rate the receive rings hold.
-	ringSpan = 0.25 // s
-	minRing  = 2048 // frames
-	maxRing  = 65536
-	txFrames = 1024
-)
-
 // attach opens sockets on all queues, attaches the XDP program and makes the
 // engine.
 func (t *port) attach(p *prober, limiter *engine.Limiter) error {
@@ -91,42 +108,15 @@ func (t *port) attach(p *prober, limiter *engine.Limiter) error {
 	if err != nil {
 		return err
 	}
-	if t.program, err = steer.Load(steer.Options{Secret: p.secret, Queues: max(receiveQueues(info), info.Queues.MaxRX+info.Queues.MaxCombined)}); err != nil {
+	if t.program, err = steer.Load(steer.Options{Secret: p.secret, Queues: mostQueues(info)}); err != nil {
 		return err
 	}
-	frame := 2048
-	if xsk.MaxFrame(frame) < t.link.MTU()+ethernetOverhead {
-		frame = 4096
-	}
-	rx := minRing
-	for float64(rx) < ringSpan*p.plan.PPS && rx < maxRing {
-		rx *= 2
-	}
-	err = t.link.Do(func() error {
-		if t.attachment, err = t.program.Attach(t.link.Index(), p.cfg.Engine.XDPMode); err != nil {
-			return err
-		}
-		for q := range receiveQueues(info) {
-			s, err := xsk.Open(xsk.Options{Ifindex: t.link.Index(), Queue: q, RxFrames: rx, TxFrames: txFrames, FrameSize: frame, Bind: p.cfg.Engine.Bind})
-			if err != nil {
-				return err
-			}
-			t.sockets = append(t.sockets, s)
-			if err := t.program.Register(q, s.FD()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return t.explain(err)
-	}
-	p.Log.Info("attached", "interface", t.link.Name(), "xdp", t.attachment.Mode, "bind", t.bind(), "queues", len(t.sockets), "driver", info.Driver)
-	if t.attachment.Refusal != "" {
-		p.Log.Warn("the driver refused native XDP; generic mode costs more and stamps later", "interface", t.link.Name(), "refusal", t.attachment.Refusal)
+	t.options = socketOptions{mode: p.cfg.Engine.XDPMode, bind: p.cfg.Engine.Bind, rxFrames: rxFrames(p.plan.PPS)}
+	if err := t.open(p.Log, info); err != nil {
+		return err
 	}
 	t.engine, err = engine.New(engine.Options{
-		Link: t.link, Program: t.program, Sockets: t.sockets, MaxFrame: xsk.MaxFrame(frame),
+		Link: t.link, Program: t.program, Sockets: t.sockets, MaxFrame: xsk.MaxFrame(t.options.frameSize),
 		Secret: p.secret, Store: &p.store, Interval: p.plan.Interval, Tick: p.cfg.Engine.Tick,
 		Percentiles: p.plan.Percentiles, Limiter: limiter, ForeignSource: p.cfg.Safety.ForeignSource,
 		Workers: p.cfg.Engine.Workers, Pinning: p.cfg.Engine.Pinning, Histogram: p.histogram, Astray: p.noteAstray, Log: p.Log,
@@ -134,11 +124,13 @@ func (t *port) attach(p *prober, limiter *engine.Limiter) error {
 	return err
 }
 
-// receiveQueues is how many queues replies can arrive on.
-func receiveQueues(i netdev.Info) int { return max(1, i.Queues.RX+i.Queues.Combined) }
-
-// ethernetOverhead is the header with two VLAN tags, in bytes.
-const ethernetOverhead = 14 + 8
+// run probes until ctx ends.
+func (t *port) run(ctx context.Context, p *prober) {
+	var running sync.WaitGroup
+	running.Go(func() { t.engine.Run(ctx) })
+	t.tend(ctx, p.Log)
+	running.Wait()
+}
 
 // explain names the interface, and who holds its XDP slot.
 func (t *port) explain(err error) error {
@@ -153,21 +145,10 @@ func (t *port) explain(err error) error {
 	return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s; stop it first: it is not replaced", holder))
 }
 
-// bind is how the sockets are bound: "copy" or "zerocopy".
-func (t *port) bind() string {
-	if len(t.sockets) > 0 && t.sockets[0].ZeroCopy() {
-		return "zerocopy"
-	}
-	return "copy"
-}
-
 func (t *port) close() error {
 	var errs []error
 	if t.program != nil {
 		errs = append(errs, t.program.Close())
 	}
-	for _, s := range t.sockets {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, t.link.Close())...)
+	return errors.Join(append(errs, t.closeSockets(), t.link.Close())...)
 }

@@ -142,7 +142,7 @@ func (p *prober) work(ctx context.Context) error {
 	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan, Reload: p.reload}
 	var running sync.WaitGroup
 	for _, port := range p.ports {
-		running.Go(func() { port.engine.Run(ctx) })
+		running.Go(func() { port.run(ctx, p) })
 	}
 	running.Go(func() { p.control(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })

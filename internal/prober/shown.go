@@ -35,19 +35,22 @@ func (p *prober) links() []metrics.Link {
 		if t.engine == nil {
 			continue
 		}
-		l := metrics.Link{Interface: t.link.Name(), Mode: t.attachment.Mode, Bind: t.bind(), ReceiveClock: steer.ReceiveClock}
+		l := metrics.Link{Interface: t.name, ReceiveClock: steer.ReceiveClock}
 		st := t.engine.Stats()
 		l.ScheduleLag, l.Foreign, l.ClockFaults = st.Lag, st.Foreign, st.ClockFaults
-		counted, err := t.program.Counters()
+		t.mu.Lock()
+		l.Mode, l.Bind = t.attachment.Mode, t.bind()
+		drops, err := t.drops()
+		t.mu.Unlock()
+		if err != nil {
+			p.Log.Warn("cannot read the sockets' counters", "interface", l.Interface, "error", err)
+		}
+		counted, err := t.program.Counters() // of as many queues at least
 		if err != nil {
 			p.Log.Warn("cannot read the XDP program's counters", "interface", l.Interface, "error", err)
 			continue
 		}
-		for q, s := range t.sockets {
-			st, err := s.Stats()
-			if err != nil {
-				p.Log.Warn("cannot read a socket's counters", "interface", l.Interface, "queue", q, "error", err)
-			}
+		for q, st := range drops {
 			l.Queues = append(l.Queues, metrics.Queue{
 				ID: q, Steered: counted.Queues[q].Steered, Passed: counted.Queues[q].Passed,
 				RxRingFull: st.RxRingFull, FillRingEmpty: st.FillRingEmpty,

@@ -63,10 +63,11 @@ type Doubt uint8
 const (
 	RingOverflow  Doubt = iota // a receive ring was full, and answers were dropped
 	StalledWorker              // nobody looked at a receive ring for too long
+	Detached                   // the interface was gone, or our program or sockets were not on it
 	numDoubts
 )
 
-var doubtNames = [numDoubts]string{"ring_overflow", "stalled_worker"}
+var doubtNames = [numDoubts]string{"ring_overflow", "stalled_worker", "detached"}
 
 // String returns the label value.
 func (d Doubt) String() string { return doubtNames[d] }

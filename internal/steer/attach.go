@@ -32,11 +32,14 @@ type Attachment struct {
 }
 
 // Attach puts the program on the interface with this index in the calling
-// thread's network namespace. It stays there until Close, or until the process
-// ends in whatever way. Errors: ErrTaken; exit code NoPermission where a
+// thread's network namespace. It stays there until Detach or Close, until the
+// process ends in whatever way, or until the interface goes; after Detach it can be
+// attached again, there or elsewhere. Errors: ErrTaken; exit code NoPermission where a
 // capability is missing, Unavailable for everything else, with the kernel's or
 // driver's own words.
 func (p *Program) Attach(ifindex int, mode string) (Attachment, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.link != nil {
 		return Attachment{}, errors.New("attach the XDP program: it is attached already; load one for each interface")
 	}
@@ -64,6 +67,38 @@ func (p *Program) Attach(ifindex int, mode string) (Attachment, error) {
 		return Attachment{}, attachError(ifindex, ModeGeneric, err)
 	}
 	return Attachment{Mode: ModeGeneric, Refusal: refusal}, nil
+}
+
+// Detach takes the program off its interface, wherever that is now. Without an
+// attachment it does nothing.
+func (p *Program) Detach() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.link == nil {
+		return nil
+	}
+	err := p.link.Close()
+	p.link = nil
+	if err != nil {
+		return fmt.Errorf("detach the XDP program: %w", err)
+	}
+	return nil
+}
+
+// Attached asks the kernel whether the program is still attached: its interface
+// may have gone, and another program with CAP_SYS_ADMIN can detach a link that is
+// not its own (bpftool link detach).
+func (p *Program) Attached() (bool, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.link == nil {
+		return false, nil
+	}
+	info, err := p.link.Info()
+	if err != nil {
+		return false, fmt.Errorf("ask whether the XDP program is attached: %w", err)
+	}
+	return info.XDP() != nil && info.XDP().Ifindex != 0, nil
 }
 
 func (p *Program) attach(ifindex int, flags link.XDPAttachFlags) error {

@@ -7,6 +7,7 @@ package steer
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
@@ -27,41 +28,77 @@ type Options struct {
 	Queues int
 }
 
-// Program is the loaded XDP program with its maps. Attach, Register,
-// SetFilter and Close belong to one goroutine; Counters may be called from any.
+// Program is the loaded XDP program with its maps. Any goroutine may call its
+// methods.
 type Program struct {
+	secret packet.Secret
+
+	mu      sync.RWMutex // guards what follows; held for writing while any of it is replaced
 	objects bpf.SteerObjects
 	filter  *packet.Filter // what the maps hold
-	link    link.Link      // nil until Attach
+	link    link.Link      // nil while it is not attached
+	before  Counters       // of what was loaded before Fit
 }
 
 // Load loads the program into the kernel, attached to nothing. It needs Linux
 // 5.18 and the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN.
 func Load(o Options) (*Program, error) {
-	spec, err := bpf.LoadSteer()
-	if err != nil {
-		return nil, fmt.Errorf("read the XDP program: %w", err)
-	}
-	for name, value := range map[string]uint64{bpf.SteerVarSecret0: o.Secret[0], bpf.SteerVarSecret1: o.Secret[1]} {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return nil, fmt.Errorf("set constant %s of the XDP program: %w", name, err)
-		}
-	}
-	spec.Maps[bpf.SteerMapXsks].MaxEntries = uint32(o.Queues)
-	spec.Maps[bpf.SteerMapQueues].MaxEntries = uint32(o.Queues)
-	p := &Program{filter: new(packet.Filter)}
-	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
-		return nil, loadError(err)
+	p := &Program{secret: o.Secret, filter: new(packet.Filter)}
+	var err error
+	if p.objects, err = loadObjects(o); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
+func loadObjects(o Options) (objects bpf.SteerObjects, err error) {
+	spec, err := bpf.LoadSteer()
+	if err != nil {
+		return objects, fmt.Errorf("read the XDP program: %w", err)
+	}
+	for name, value := range map[string]uint64{bpf.SteerVarSecret0: o.Secret[0], bpf.SteerVarSecret1: o.Secret[1]} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return objects, fmt.Errorf("set constant %s of the XDP program: %w", name, err)
+		}
+	}
+	spec.Maps[bpf.SteerMapXsks].MaxEntries = uint32(o.Queues)
+	spec.Maps[bpf.SteerMapQueues].MaxEntries = uint32(o.Queues)
+	if err := spec.LoadAndAssign(&objects, nil); err != nil {
+		return objects, loadError(err)
+	}
+	return objects, nil
+}
+
+// Fit makes the program serve this many receive queues at least. Where it was
+// loaded for fewer it is loaded anew, with the same filter; its counters go on. It
+// must not be attached, and the sockets have to be registered again.
+func (p *Program) Fit(queues int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.link != nil {
+		return errors.New("load the XDP program for more queues: it is attached; detach it first")
+	}
+	if queues <= int(p.objects.Xsks.MaxEntries()) {
+		return nil
+	}
+	counted, err := p.counters()
+	if err != nil {
+		return err
+	}
+	objects, err := loadObjects(Options{Secret: p.secret, Queues: queues})
+	if err != nil {
+		return err
+	}
+	filter, old := p.filter, p.objects
+	p.objects, p.filter, p.before = objects, new(packet.Filter), counted
+	return errors.Join(old.Close(), p.setFilter(filter))
+}
+
 // Close detaches the program and unloads it.
 func (p *Program) Close() error {
-	var err error
-	if p.link != nil {
-		err = p.link.Close()
-	}
+	err := p.Detach()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return errors.Join(err, p.objects.Close())
 }
 
@@ -87,6 +124,8 @@ func verifierSpoke(err error) bool {
 // Register hands the replies of a receive queue to an AF_XDP socket, until that
 // socket is closed.
 func (p *Program) Register(queue, fd int) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	if err := p.objects.Xsks.Update(uint32(queue), uint32(fd), ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("hand queue %d of %d to its AF_XDP socket: %w", queue, p.objects.Xsks.MaxEntries(), err)
 	}
@@ -96,6 +135,12 @@ func (p *Program) Register(queue, fd int) error {
 // SetFilter makes f the filter. What is in both the old filter and the new one
 // stays in force throughout. f must not change afterwards.
 func (p *Program) SetFilter(f *packet.Filter) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.setFilter(f)
+}
+
+func (p *Program) setFilter(f *packet.Filter) error {
 	for i, s := range [...]struct {
 		what     string
 		old, new *packet.Ports
@@ -147,8 +192,14 @@ type Counters struct {
 // Counters reads the counters. It costs a system call per queue: call it for a
 // scrape, not per packet.
 func (p *Program) Counters() (Counters, error) {
-	var c Counters
-	c.Queues = make([]QueueCounters, p.objects.Queues.MaxEntries())
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.counters()
+}
+
+func (p *Program) counters() (Counters, error) {
+	c := Counters{Queues: make([]QueueCounters, p.objects.Queues.MaxEntries()), Verdicts: p.before.Verdicts}
+	copy(c.Queues, p.before.Queues)
 	for q := range c.Queues {
 		var perCPU []bpf.SteerQueueCounters
 		if err := p.objects.Queues.Lookup(uint32(q), &perCPU); err != nil {

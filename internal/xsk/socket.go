@@ -53,6 +53,7 @@ type Socket struct {
 	umem  []byte
 	fd    int
 	zero  bool // zero-copy: the driver sends when it likes
+	dead  bool // its device is gone
 
 	frameSize uint64
 	free      []uint64 // transmit frames not in the ring
@@ -296,6 +297,7 @@ func (s *Socket) Kick() (int, Outcome) {
 		case unix.ENETDOWN:
 			return s.cut(base, n), LinkDown
 		default:
+			s.dead = true
 			return s.cut(base, n), Dead
 		}
 	}
@@ -317,6 +319,18 @@ func (s *Socket) disarm(from, to uint32) {
 		f := s.umem[s.rings.tx.at(from).Addr:]
 		copy(f[:6], f[6:12])
 	}
+}
+
+// Dead says whether the socket is of no more use: it asks the kernel, which
+// unbinds a socket whose device is deleted or moved to another namespace, and
+// leaves ENETDOWN as its error once (xsk_notifier in net/xdp/xsk.c). What had
+// arrived before can still be received.
+func (s *Socket) Dead() bool {
+	if !s.dead {
+		errno, err := unix.GetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		s.dead = err != nil || errno != 0
+	}
+	return s.dead
 }
 
 // Stats are the kernel's counts of what it could not deliver.
