@@ -32,6 +32,11 @@ type Config struct {
 	// carried out: said once in the log at WARN, and by check.
 	Warnings []Fault
 
+	// Repeated counts the lines of inventories that are left out because an
+	// earlier one has the same name, by that name. Of very many names some are
+	// missing.
+	Repeated map[string]uint64
+
 	positions positions
 	listed    *listed // where the targets of inventories were read; nil: there are none
 }

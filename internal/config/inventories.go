@@ -163,6 +163,7 @@ func (l *listing) load(f *os.File) error {
 			continue
 		}
 		if l.names[t.Name] {
+			l.d.repeat(t.Name)
 			l.reject(line.Number, func() Fault { return l.twice(line.Number, t.Name) })
 			continue
 		}
@@ -212,6 +213,18 @@ func (l *listing) reject(line int, why func() Fault) {
 		l.d.cfg.Warnings = append(l.d.cfg.Warnings, f)
 	} else if l.unnamed == 0 {
 		l.unnamed = line
+	}
+}
+
+// maxRepeated bounds Config.Repeated.
+const maxRepeated = 1000
+
+func (d *decoder) repeat(name string) {
+	if d.cfg.Repeated == nil {
+		d.cfg.Repeated = map[string]uint64{}
+	}
+	if _, known := d.cfg.Repeated[name]; known || len(d.cfg.Repeated) < maxRepeated {
+		d.cfg.Repeated[name]++
 	}
 }
 

@@ -37,6 +37,7 @@ func (w *worker) match(r *packet.Reply, rx int64) {
 	}
 	n, word := e.find(f, r)
 	if n == 0 {
+		e.unmatched(f, r)
 		w.foreign.Add(1)
 		return
 	}
@@ -107,6 +108,18 @@ func (e *Engine) find(f *flow, r *packet.Reply) (uint32, uint64) {
 		return e.numbered(f, last, r.Alternate, packet.UDPNumbers-1)
 	default:
 		return e.numbered(f, last, r.Number, packet.ICMPNumbers-1)
+	}
+}
+
+// unmatched counts a TCP answer on a flow of ours whose acknowledgement fits
+// none of its probes, for the target that used the flow last.
+func (e *Engine) unmatched(f *flow, r *packet.Reply) {
+	if f.proto != packet.TCP || r.Kind == packet.Error || f.slots.Load() == 0 {
+		return
+	}
+	newest := e.slots.at(f.at(f.last.Load()))
+	if s := e.series.at(e.legs.at(newest.leg.Load()).series); s.class != nil { // else its target is gone
+		s.result.Unmatch()
 	}
 }
 

@@ -73,6 +73,7 @@ func (w *worker) settle(n uint32) {
 		next = lateAnswered
 	case rtt < 0:
 		e.clockFaults.Add(1)
+		s.result.ClockFault()
 		r.AnswerWithoutTime()
 	default:
 		r.Answer(rtt, w.mark(int64(sl.bracket)))

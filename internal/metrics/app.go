@@ -2,21 +2,29 @@
 
 package metrics
 
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
 // netprobify's families beside the measurements.
 var (
 	netprobifyInfo   = family{"netprobify_info", gauge, "some info regarding netprobify"}
 	threshold        = family{"threshold", gauge, "threshold for alerting systems."}
 	resolutionStatus = family{"app_host_resolution_status", gauge, "hostname resolution status."}
 	resolutionChange = family{"app_host_resolution_change_total", counter, "number of hostname resolution change."}
+	resolutionTook   = family{"app_host_resolution_duration", gauge, "hostname resolution duration."}
+	timeOutOfOrder   = family{"app_time_ooo_total", counter, "number of out of order - timestamp issue."}
+	nameRepeated     = family{"app_target_name_dup_total", counter, "number of target name duplicated."}
 	iterationTime    = family{"app_iteration_time_seconds", gauge, "time to finish one round of probing."}
 	processTimedOut  = family{"app_process_timed_out_total", counter, "a process was taking too long and had timed out."}
 	reloadFailed     = family{"app_reload_conf_failed_status", gauge, "failed to load the configuration file."}
 )
 
-// appSeries is how many time series thresholds, resolution and mismatches of t
-// are.
+// appSeries is how many time series thresholds and resolution of t are.
 func appSeries(t *Target) int {
-	n := len(t.Mismatch)
+	n := 0
 	if t.ThresholdLoss != nil {
 		n += len(t.Groups)
 	}
@@ -26,22 +34,14 @@ func appSeries(t *Target) int {
 	if t.Resolution != ResolutionPending {
 		n += 2
 	}
+	if asked(t) {
+		n++
+	}
 	return n
 }
 
-// mismatches renders the further series of one probe type. They are per
-// target, without a group.
-func (p *page) mismatches(f *typeFamilies) {
-	for k, fam := range f.mismatch {
-		p.enc.family(fam)
-		for _, t := range p.targets[:p.app] {
-			if t.Type == f.typ && k < len(t.Mismatch) {
-				p.beginTarget(fam.name, t)
-				p.enc.uint(t.Mismatch[k])
-			}
-		}
-	}
-}
+// asked says whether a question for the target's name was answered or failed.
+func asked(t *Target) bool { return t.ResolutionTook != nil && t.ResolutionTook.Load() > 0 }
 
 // thresholds renders the configured thresholds, for alert rules to compare
 // with.
@@ -86,6 +86,13 @@ func (p *page) resolutions() {
 			e.uint(t.ResolutionChanges)
 		}
 	}
+	e.family(resolutionTook)
+	for _, t := range p.targets[:p.app] {
+		if asked(t) {
+			p.beginTarget(resolutionTook.name, t)
+			e.float(seconds(time.Duration(t.ResolutionTook.Load())))
+		}
+	}
 }
 
 // program renders the state of the program itself.
@@ -95,6 +102,13 @@ func (p *page) program(app *App) {
 	if ns := app.iteration.Load(); ns > 0 {
 		p.beginProbe(iterationTime.name)
 		e.float(float64(ns-1) / 1e9)
+	}
+	e.family(nameRepeated)
+	repeated := app.names()
+	for _, name := range slices.Sorted(maps.Keys(repeated)) {
+		e.begin(nameRepeated.name)
+		e.label("target_name", name)
+		e.uint(repeated[name])
 	}
 	// There are no probing processes that could time out; the series stays for
 	// the alerts that name it.

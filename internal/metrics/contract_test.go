@@ -9,8 +9,8 @@ import (
 )
 
 // contract is what dashboards and alert rules written for netprobify rely on,
-// written down by hand: it must not follow the code. app_time_ooo_total and
-// app_target_name_dup_total are not shown yet.
+// written down by hand: it must not follow the code. app_host_resolution_duration
+// is of a fork of netprobify that is in use.
 var contract = []struct{ name, typ, labels, help string }{
 	{"netprobify_info", "gauge", "version,scapy_version", "some info regarding netprobify"},
 	{"tcpsyn_sent_total", "counter", "probe_name,destination,address_family,state,group", "number of sent packets using tcp syn stealth probing."},
@@ -31,6 +31,9 @@ var contract = []struct{ name, typ, labels, help string }{
 	{"threshold", "gauge", "probe_name,destination,address_family,type,state,alert_level,group", "threshold for alerting systems."},
 	{"app_host_resolution_status", "gauge", "probe_name,destination,address_family", "hostname resolution status."},
 	{"app_host_resolution_change_total", "counter", "probe_name,destination,address_family", "number of hostname resolution change."},
+	{"app_host_resolution_duration", "gauge", "probe_name,destination,address_family", "hostname resolution duration."},
+	{"app_time_ooo_total", "counter", "probe_name,destination,address_family,group", "number of out of order - timestamp issue."},
+	{"app_target_name_dup_total", "counter", "target_name", "number of target name duplicated."},
 	{"app_iteration_time_seconds", "gauge", "probe_name", "time to finish one round of probing."},
 	{"app_process_timed_out_total", "counter", "probe_name", "a process was taking too long and had timed out."},
 	{"app_reload_conf_failed_status", "gauge", "probe_name", "failed to load the configuration file."},
@@ -117,8 +120,17 @@ func TestValues(t *testing.T) {
 	want(t, got, "netprobe_not_sent_total", with(gateway, "reason", "ring_full"), "1")
 
 	target := `{probe_name="probe1",destination="web.example",address_family="ipv4"`
-	want(t, got, "tcpsyn_match_ack_fail_count", target+`}`, "3")
+	want(t, got, "tcpsyn_match_ack_fail_count", target+`}`, "0")
 	want(t, got, "tcpsyn_port_mismatch_count", target+`}`, "0")
+	want(t, got, "udp_unreachable_port_mismatch_count", `{probe_name="probe1",destination="ns1",address_family="ipv4"}`, "0")
+	both := `{probe_name="probe1",destination="both",address_family="ipv4"`
+	want(t, got, "tcpsyn_match_ack_fail_count", both+`}`, "3") // of both groups
+	want(t, got, "app_time_ooo_total", both+`,group="standard"}`, "1")
+	want(t, got, "app_time_ooo_total", both+`,group="transit1"}`, "0")
+	want(t, got, "app_target_name_dup_total", `{target_name="racks_web1"}`, "2")
+	want(t, got, "app_target_name_dup_total", `{target_name="racks_ns1"}`, "1")
+	want(t, got, "app_host_resolution_duration", target+`}`, "0.025")
+	want(t, got, "app_host_resolution_duration", `{probe_name="probe1",destination="dark",address_family="ipv6"}`, "")
 	want(t, got, "app_host_resolution_status", target+`}`, "1")
 	want(t, got, "app_host_resolution_change_total", target+`}`, "2")
 	want(t, got, "threshold", target+`,type="loss",state="in production",alert_level="paging",group="standard"}`, "10")

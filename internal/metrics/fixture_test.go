@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +71,16 @@ func sample() Options {
 	web.Reorder()
 	web.TTLChange()
 
+	for _, group := range []string{"standard", "transit1"} {
+		both := add(st, tcp, "both", "ipv4", "", group, 95)
+		publish(both, 0, 250*us)
+		both.Unmatch()
+		if group == "standard" {
+			both.Unmatch()
+			both.ClockFault()
+		}
+	}
+
 	dark := add(st, tcp, "dark", "ipv6", "", "standard", 95)
 	publish(dark, 4)
 
@@ -99,6 +110,10 @@ func sample() Options {
 	loss, latency := 10.0, 0.2
 	app := new(App)
 	app.SetIterationTime(1500 * time.Millisecond)
+	app.AddRepeated(map[string]uint64{"racks_web1": 1})
+	app.AddRepeated(map[string]uint64{"racks_web1": 1, "racks_ns1": 1})
+	var took atomic.Int64
+	took.Store(int64(25 * time.Millisecond))
 	return Options{
 		Store: st, ProbeName: func() string { return "probe1" }, Version: "1.2.3", Revision: "abc", App: app,
 		Log: slog.New(slog.DiscardHandler),
@@ -106,10 +121,10 @@ func sample() Options {
 			return []*Target{
 				{Type: tcp, Destination: "web.example", Family: "ipv4", State: "in production", AlertLevel: "paging",
 					Groups: []string{"transit1", "standard"}, Address: "192.0.2.1", Port: 443,
-					ThresholdLoss: &loss, ThresholdLatency: &latency, Resolution: Resolved, ResolutionChanges: 2, Mismatch: []uint64{3, 0}},
-				{Type: tcp, Destination: "dark", Family: "ipv6", Resolution: ResolutionFailed, Port: 80},
+					ThresholdLoss: &loss, ThresholdLatency: &latency, Resolution: Resolved, ResolutionChanges: 2, ResolutionTook: &took},
+				{Type: tcp, Destination: "dark", Family: "ipv6", Resolution: ResolutionFailed, Port: 80, ResolutionTook: new(atomic.Int64)},
 				{Type: icmp, Destination: "gateway", Family: "ipv4", Address: "192.0.2.254"},
-				{Type: udp, Destination: "ns1", Family: "ipv4", Address: "192.0.2.53", Port: 33434, Resolution: Resolved, Mismatch: []uint64{1}},
+				{Type: udp, Destination: "ns1", Family: "ipv4", Address: "192.0.2.53", Port: 33434, Resolution: Resolved},
 			}
 		},
 		Links: func() []Link {

@@ -22,7 +22,7 @@ const (
 type typeFamilies struct {
 	typ                          *probe.Type
 	sent, loss, ratio, roundTrip family
-	mismatch                     []family
+	mismatch                     []family // one for each of typ.Mismatch
 }
 
 // contractFamilies names the families of every registered type, with
@@ -45,12 +45,13 @@ func contractFamilies() []typeFamilies {
 	return all
 }
 
-// measuredSeries is how many time series the measurements of s are.
-func measuredSeries(s *result.Series, snap *result.Snapshot) int {
+// measuredSeries is how many time series the measurements of s are, mismatches
+// of its target included.
+func measuredSeries(s *result.Series, snap *result.Snapshot, mismatches uint8) int {
 	if snap.Rounds == 0 {
 		return 0
 	}
-	n := 2
+	n := 3 + int(mismatches)
 	if snap.RoundSent > 0 {
 		n++
 	}
@@ -107,6 +108,49 @@ func (p *page) measurements(f *typeFamilies) {
 		if hasRoundTrips(&p.snaps[i]) {
 			p.roundTrips(f.roundTrip.name, i)
 		}
+	}
+}
+
+// mismatches renders the further series of one probe type. They are per
+// target, without a group.
+func (p *page) mismatches(f *typeFamilies) {
+	span := p.order.spans[f.typ.Metric]
+	shown := span.until(p.measured)
+	for k, fam := range f.mismatch {
+		p.enc.family(fam)
+		for i := shown.from; i < shown.to; i++ {
+			if p.order.mismatches[i] == 0 || p.snaps[i].Rounds == 0 {
+				continue
+			}
+			sum := p.snaps[i].Unmatched
+			for j := i + 1; j < span.to && p.order.mismatches[j] == 0; j++ { // its other groups
+				sum += p.snaps[j].Unmatched
+			}
+			if !f.typ.Mismatch[k].Unmatched {
+				sum = 0
+			}
+			l := p.order.series[i].Labels()
+			p.beginProbe(fam.name)
+			p.enc.label("destination", l.Destination)
+			p.enc.label("address_family", l.Family)
+			p.enc.uint(sum)
+		}
+	}
+}
+
+// outOfOrder renders the clock faults of every type.
+func (p *page) outOfOrder() {
+	p.enc.family(timeOutOfOrder)
+	for i := range p.measured {
+		if p.snaps[i].Rounds == 0 {
+			continue
+		}
+		l := p.order.series[i].Labels()
+		p.beginProbe(timeOutOfOrder.name)
+		p.enc.label("destination", l.Destination)
+		p.enc.label("address_family", l.Family)
+		p.enc.label("group", l.Group)
+		p.enc.uint(p.snaps[i].ClockFaults)
 	}
 }
 

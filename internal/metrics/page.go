@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
 
@@ -39,6 +40,10 @@ type order struct {
 	of     []*result.Series // as the store gave them
 	series []*result.Series
 	spans  map[string]span // by Labels.Metric
+
+	// mismatches are how many mismatch series a target has, at the first of its
+	// series; 0 at the others.
+	mismatches []uint8
 }
 
 // span is series[from:to].
@@ -70,16 +75,32 @@ func sortSeries(of []*result.Series) *order {
 		}
 	}
 	clear(s[len(kept):])
-	o := &order{of: of, series: kept, spans: make(map[string]span)}
+	o := &order{of: of, series: kept, spans: make(map[string]span), mismatches: make([]uint8, len(kept))}
+	var before result.Labels
 	for i, one := range kept {
-		sp, ok := o.spans[one.Labels().Metric]
+		l := one.Labels()
+		sp, ok := o.spans[l.Metric]
 		if !ok {
 			sp.from = i
 		}
 		sp.to = i + 1
-		o.spans[one.Labels().Metric] = sp
+		o.spans[l.Metric] = sp
+		if l.Metric != before.Metric || l.Destination != before.Destination || l.Family != before.Family {
+			o.mismatches[i] = mismatchesOf(l.Metric)
+		}
+		before = l
 	}
 	return o
+}
+
+// mismatchesOf returns how many mismatch series a target has.
+func mismatchesOf(metric string) uint8 {
+	for _, t := range probe.Types() {
+		if t.Metric == metric {
+			return uint8(len(t.Mismatch))
+		}
+	}
+	return 0
 }
 
 func compare(a, b *result.Series) int {
@@ -167,7 +188,7 @@ func (p *page) admit(limit int) {
 		}
 		return shown
 	}
-	p.measured = take(len(p.snaps), func(i int) int { return measuredSeries(p.order.series[i], &p.snaps[i]) })
+	p.measured = take(len(p.snaps), func(i int) int { return measuredSeries(p.order.series[i], &p.snaps[i], p.order.mismatches[i]) })
 	p.app = take(len(p.targets), func(i int) int { return appSeries(p.targets[i]) })
 	p.own = take(len(p.snaps), func(i int) int { return ownSeries(&p.snaps[i]) })
 	p.info = take(len(p.targets), func(int) int { return 1 })

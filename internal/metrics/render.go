@@ -20,6 +20,7 @@ func (x *Exposition) render(p *page) {
 		p.measurements(&x.families[i])
 		p.mismatches(&x.families[i])
 	}
+	p.outOfOrder()
 	p.thresholds()
 	p.resolutions()
 	p.program(x.opt.App)

@@ -3,6 +3,8 @@
 package metrics
 
 import (
+	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,11 +18,38 @@ type App struct {
 	ReloadFailed atomic.Bool
 
 	iteration atomic.Int64 // ns + 1; 0: no round is over yet
+
+	mu       sync.Mutex
+	repeated map[string]uint64 // by name of target
 }
 
 // SetIterationTime says how long the last round took beyond its planned span.
 // Until the first call there is no such series.
 func (a *App) SetIterationTime(d time.Duration) { a.iteration.Store(int64(max(d, 0)) + 1) }
+
+// AddRepeated counts targets of inventories that were left out because another
+// has their name.
+func (a *App) AddRepeated(byName map[string]uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.repeated == nil {
+		a.repeated = map[string]uint64{}
+	}
+	for name, n := range byName {
+		if _, known := a.repeated[name]; known || len(a.repeated) < maxRepeated {
+			a.repeated[name] += n
+		}
+	}
+}
+
+// maxRepeated bounds the series of app_target_name_dup_total.
+const maxRepeated = 1000
+
+func (a *App) names() map[string]uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.repeated)
+}
 
 // Resolution says what became of a target's destination.
 type Resolution uint8
@@ -48,11 +77,8 @@ type Target struct {
 	ThresholdLatency *float64 // seconds; nil: none
 
 	Resolution        Resolution
-	ResolutionChanges uint64 // the first resolution included
-
-	// Mismatch counts answers with the right token and a wrong tuple, one entry
-	// for each of Type.Mismatch; nil: not counted, no series.
-	Mismatch []uint64
+	ResolutionChanges uint64        // the first resolution included
+	ResolutionTook    *atomic.Int64 // how long the last question took, ns, 0 before the first; nil: none is asked
 }
 
 // Link is an interface probes leave by, as its XDP program and its sockets

@@ -48,7 +48,13 @@ type Type struct {
 }
 
 // Series names a further series of a type.
-type Series struct{ Name, Help string }
+type Series struct {
+	Name, Help string
+	// Unmatched: it counts answers of which all but the number of the probe is
+	// right. Otherwise it stays 0: what netprobify counted there cannot come, since
+	// the token of an answer is bound to its addresses and ports.
+	Unmatched bool
+}
 
 var types []*Type
 

@@ -12,8 +12,8 @@ var TCPsyn = register(&Type{
 	Metric: "tcpsyn",
 	Help:   "tcp syn stealth probing",
 	Mismatch: []Series{
-		{"match_ack_fail_count", "fail to match response packet with sent packet using ack."},
-		{"port_mismatch_count", "port source/destination mismatch."},
+		{"match_ack_fail_count", "fail to match response packet with sent packet using ack.", true},
+		{"port_mismatch_count", "port source/destination mismatch.", false},
 	},
 	NeedsPort:   true,
 	SourcePorts: true,

@@ -11,7 +11,7 @@ var UDPunreachable = register(&Type{
 	Proto:       packet.UDP,
 	Metric:      "udp_unreachable",
 	Help:        "udp unreachable probing",
-	Mismatch:    []Series{{"port_mismatch_count", "port source/destination mismatch."}},
+	Mismatch:    []Series{{"port_mismatch_count", "port source/destination mismatch.", false}},
 	NeedsPort:   true,
 	SourcePorts: true,
 	HeaderLen:   8,

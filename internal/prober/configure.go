@@ -67,6 +67,7 @@ func (p *prober) heed(cfg *config.Config) {
 			say(p.Log.Warn, w.String())
 		}
 	}
+	p.app.AddRepeated(cfg.Repeated)
 }
 
 // levels are netprobify's names for log levels.

@@ -112,6 +112,7 @@ type Series struct {
 type rare struct {
 	duplicates, late, marked  atomic.Uint64
 	reordered, ttlChanges     atomic.Uint64
+	unmatched, clockFaults    atomic.Uint64
 	icmpErrors                [errorKinds]icmpErrors
 	causes                    [numCauses]atomic.Uint64 // but timeouts, which are the rest
 	notSent                   [numReasons]atomic.Uint64
@@ -132,6 +133,8 @@ type Snapshot struct {
 	Marked             uint64
 	Reordered          uint64 // answers that came after that of a later probe of the same path
 	TTLChanges         uint64 // answers with another TTL or hop limit than the one before on their path
+	Unmatched          uint64 // answers on a path of ours whose acknowledgement fits none of its probes
+	ClockFaults        uint64 // answers received before their probe was sent
 	Unknown            [numDoubts]uint64
 	ICMPErrors         [errorKinds]ICMPErrors // those with Count 0 are unused
 	Histogram          Histogram

@@ -169,6 +169,13 @@ func (s *Series) Reorder() { s.uncommon().reordered.Add(1) }
 // before. Any worker may call it.
 func (s *Series) TTLChange() { s.uncommon().ttlChanges.Add(1) }
 
+// Unmatch counts an answer on a path of ours that fits none of its probes. Any
+// worker may call it.
+func (s *Series) Unmatch() { s.uncommon().unmatched.Add(1) }
+
+// ClockFault counts an answer that was received before its probe was sent.
+func (s *Series) ClockFault() { s.uncommon().clockFaults.Add(1) }
+
 // percentile is the p-th percentile of sorted values by linear interpolation
 // between the two nearest ranks, as netprobify has it: k = (n-1)*p/100.
 func percentile(sorted []float32, p int) float64 {

@@ -122,6 +122,7 @@ func (s *Series) copy(out *Snapshot) {
 func (r *rare) copy(out *Snapshot) {
 	out.Duplicates, out.Late, out.Marked = r.duplicates.Load(), r.late.Load(), r.marked.Load()
 	out.Reordered, out.TTLChanges = r.reordered.Load(), r.ttlChanges.Load()
+	out.Unmatched, out.ClockFaults = r.unmatched.Load(), r.clockFaults.Load()
 	for i := range r.icmpErrors {
 		out.ICMPErrors[i] = r.icmpErrors[i].read()
 	}
