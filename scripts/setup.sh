@@ -20,6 +20,7 @@ packages=(
 	"iputils-ping: a second opinion on the test networks"
 	"ethtool: switches checksum offload in tests"
 	"nftables: a second opinion on what was dropped"
+	"libcap2-bin: gives a copy of the program file capabilities"
 	"tcpdump: a second opinion on what was on the wire"
 	"tshark: judges our packets"
 	"prometheus: scrapes our metrics, and promtool judges them"

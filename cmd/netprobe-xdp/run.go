@@ -25,7 +25,8 @@ resolvers every 10 s, and serves the figures on http://127.0.0.1:8000/metrics.
 Needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON and CAP_IPC_LOCK,
 and CAP_SYS_ADMIN for --netns; and an Ethernet interface whose XDP slot is free.
 The program that somebody else attached there is never replaced; ours goes away
-with this process.`,
+with this process. Once all is open, every capability but those is given up (and
+CAP_SYS_ADMIN without --netns), and no-new-privileges is set.`,
 		Example: `  sudo netprobe-xdp run --iface eth0
   sudo netprobe-xdp run --iface eth0 --config netprobe.yaml
   sudo netprobe-xdp run --iface eth0 --iface eth1 --config netprobe.yaml --settings settings.yaml
@@ -41,6 +42,7 @@ with this process.`,
 	fs.String("bind", "copy", "how AF_XDP sockets are bound: `copy|zerocopy|auto`")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		b := build()
+		o.Confine = true
 		o.Flags, o.Version, o.Revision = fs, b.Version, b.Revision
 		o.Level = &slog.LevelVar{}
 		o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: o.Level}))

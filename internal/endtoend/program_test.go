@@ -27,12 +27,13 @@ const patience = 60 * time.Second
 // place is where and as whom the program runs. The zero value is here, as this
 // user.
 type place struct {
-	host *lab.Host         // nil: the namespace of the tests
-	dir  string            // working folder; "": an empty one
-	env  []string          // beyond PATH
-	etc  map[string]string // files for become, by name
-	caps []uintptr         // not nil: as an ordinary user, with these capabilities
-	lock int               // bytes of memory that may be locked; 0: as here
+	host    *lab.Host         // nil: the namespace of the tests
+	program string            // a copy of the program to run; "": the program
+	dir     string            // working folder; "": an empty one
+	env     []string          // beyond PATH
+	etc     map[string]string // files for become, by name
+	caps    []uintptr         // not nil: as an ordinary user, with these capabilities
+	lock    int               // bytes of memory that may be locked; 0: as here
 }
 
 // firstUser is the first of the ids of users that nobody is.
@@ -73,7 +74,11 @@ func (w place) start(t *testing.T, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, ended: make(chan struct{})}
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	p.cmd = exec.Command(binary, args...)
+	program := binary
+	if w.program != "" {
+		program = w.program
+	}
+	p.cmd = exec.Command(program, args...)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, w.env...)
 	if w.etc != nil {
 		self, err := os.Executable()

@@ -37,6 +37,10 @@ type Options struct {
 	Log   *slog.Logger
 	Level *slog.LevelVar // set from logging_level; may be nil
 
+	// Confine gives up, once all is open, the capabilities that are needed no
+	// longer, for the whole process.
+	Confine bool
+
 	// Started is called once probes are being sent and figures served. May be
 	// nil.
 	Started func(Running)
@@ -128,6 +132,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 	}
 	if err := p.install(first); err != nil {
+		return err
+	}
+	if err := p.confine(); err != nil {
 		return err
 	}
 	return p.work(ctx)
