@@ -63,7 +63,8 @@ static __always_inline enum verdict judge_tcp(struct cursor *c, struct reply *r)
 		return VERDICT_NOT_PORT;
 	if (flags == TCP_RST)
 		return VERDICT_BARE_RESET;
-	if (!reply_offset_ok(flow_hash(&r->flow, r->is_v6), bpf_ntohl(h->ack_seq)))
+	r->hash = flow_hash(&r->flow, r->is_v6);
+	if (!reply_offset_ok(r->hash, bpf_ntohl(h->ack_seq)))
 		return VERDICT_BAD_TOKEN;
 	return flags & TCP_SYN ? VERDICT_SYN_ACK : VERDICT_RST_ACK;
 }
@@ -82,7 +83,8 @@ static __always_inline enum verdict judge_echo(struct cursor *c, struct reply *r
 	r->flow.proto = IPPROTO_ICMP;
 	r->flow.local_port = h->id;
 	r->flow.remote_port = 0;
-	if (!echo_token_ok(flow_hash(&r->flow, r->is_v6), bpf_ntohs(h->sequence), t))
+	r->hash = flow_hash(&r->flow, r->is_v6);
+	if (!echo_token_ok(r->hash, bpf_ntohs(h->sequence), t))
 		return VERDICT_BAD_TOKEN;
 	return VERDICT_ECHO;
 }
@@ -191,11 +193,10 @@ static __always_inline enum verdict judge_ipv6(struct cursor *c, struct reply *r
 	return VERDICT_EXTENSIONS;
 }
 
-static __always_inline enum verdict judge(struct xdp_md *ctx)
+static __always_inline enum verdict judge(struct xdp_md *ctx, struct reply *r)
 {
 	struct cursor c = { .at = (void *)(long)ctx->data, .end = (void *)(long)ctx->data_end };
 	struct ethhdr *eth = c.at;
-	struct reply r = {};
 	__u16 type;
 
 	if ((void *)(eth + 1) > c.end)
@@ -213,9 +214,9 @@ static __always_inline enum verdict judge(struct xdp_md *ctx)
 		c.at = tag + 2;
 	}
 	if (type == bpf_htons(ETH_P_IP))
-		return judge_ipv4(&c, &r);
+		return judge_ipv4(&c, r);
 	if (type == bpf_htons(ETH_P_IPV6))
-		return judge_ipv6(&c, &r);
+		return judge_ipv6(&c, r);
 	return VERDICT_NOT_IP;
 }
 
@@ -224,7 +225,7 @@ static __always_inline enum verdict judge(struct xdp_md *ctx)
  * redirected: moving the data before XDP_PASS disables GRO for the host's own
  * traffic.
  */
-static __always_inline int put_meta(struct xdp_md *ctx, enum verdict v)
+static __always_inline int put_meta(struct xdp_md *ctx, enum verdict v, __u64 hash)
 {
 	__u64 now = bpf_ktime_get_ns();
 	struct meta *m;
@@ -237,24 +238,29 @@ static __always_inline int put_meta(struct xdp_md *ctx, enum verdict v)
 	m->rx_ns = now;
 	m->magic = META_MAGIC;
 	m->verdict = v;
+	m->hash = hash;
 	return 1;
 }
 
 SEC("xdp.frags")
 int steer(struct xdp_md *ctx)
 {
-	enum verdict v = judge(ctx);
+	struct reply r = {};
+	enum verdict v = judge(ctx, &r);
 	__u32 queue = ctx->rx_queue_index;
 	struct queue_counters *count = bpf_map_lookup_elem(&queues, &queue);
 	int action = XDP_PASS;
 
 	if (v <= VERDICT_ERROR) {
-		if (!bpf_map_lookup_elem(&xsks, &queue))
+		/* Says XDP_PASS where the queue has no socket, and counts only if returned. */
+		int redirect = bpf_redirect_map(&xsks, queue, XDP_PASS);
+
+		if (redirect != XDP_REDIRECT)
 			v = VERDICT_NO_SOCKET;
-		else if (!put_meta(ctx, v))
+		else if (!put_meta(ctx, v, r.hash))
 			v = VERDICT_NO_METADATA;
 		else
-			action = bpf_redirect_map(&xsks, queue, XDP_PASS);
+			action = redirect;
 	}
 	if (count)
 		count->frames[v & (VERDICT_SLOTS - 1)]++;

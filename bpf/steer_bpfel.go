@@ -28,6 +28,12 @@ type SteerQueueCounters struct {
 	Frames [32]uint64
 }
 
+type SteerUsualLocal struct {
+	_     structs.HostLayout
+	Words [2]uint64
+	Set   uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -35,6 +41,7 @@ const (
 	SteerMapLocals  = "locals"
 	SteerMapPorts   = "ports"
 	SteerMapQueues  = "queues"
+	SteerMapUsual   = "usual"
 	SteerMapXsks    = "xsks"
 	SteerProgSteer  = "steer"
 	SteerVarSecret0 = "secret0"
@@ -93,6 +100,7 @@ type SteerMapSpecs struct {
 	Locals *ebpf.MapSpec `ebpf:"locals"`
 	Ports  *ebpf.MapSpec `ebpf:"ports"`
 	Queues *ebpf.MapSpec `ebpf:"queues"`
+	Usual  *ebpf.MapSpec `ebpf:"usual"`
 	Xsks   *ebpf.MapSpec `ebpf:"xsks"`
 }
 
@@ -127,6 +135,7 @@ type SteerMaps struct {
 	Locals *ebpf.Map `ebpf:"locals"`
 	Ports  *ebpf.Map `ebpf:"ports"`
 	Queues *ebpf.Map `ebpf:"queues"`
+	Usual  *ebpf.Map `ebpf:"usual"`
 	Xsks   *ebpf.Map `ebpf:"xsks"`
 }
 
@@ -135,6 +144,7 @@ func (m *SteerMaps) Close() error {
 		m.Locals,
 		m.Ports,
 		m.Queues,
+		m.Usual,
 		m.Xsks,
 	)
 }

@@ -38,6 +38,7 @@ struct meta {
 	__u64 rx_ns; /* bpf_ktime_get_ns() */
 	__u32 magic;
 	__u32 verdict;
+	__u64 hash; /* flow_hash of the probe's flow; 0 for VERDICT_ERROR */
 };
 
 #define META_MAGIC 0x4e505831 /* "NPX1" */
@@ -62,6 +63,12 @@ struct port_bits {
 /* A local address, IPv4 as ::ffff:a.b.c.d. */
 struct local_addr {
 	__u8 bytes[16];
+};
+
+/* The local address most replies come to, which is looked for first. */
+struct usual_local {
+	__u64 words[2]; /* a local_addr */
+	__u64 set;
 };
 
 /* Rules of identity. */

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"net/netip"
 	"sync/atomic"
@@ -124,6 +125,22 @@ func (e *Engine) lookup(hash uint64, key *packet.Flow) (uint32, *flow) {
 			return 0, nil
 		}
 		if f := e.flows.at(n); f.hash == hash && e.is(f, key) {
+			return n, f
+		}
+	}
+}
+
+// known is lookup by a hash that the XDP program has verified, so that no more
+// than the end of the target's address is compared.
+func (e *Engine) known(hash uint64, tail uint32) (uint32, *flow) {
+	ix := e.index.Load()
+	mask := len(ix.entries) - 1
+	for i := int(hash) & mask; ; i = (i + 1) & mask {
+		n := ix.entries[i].Load()
+		if n == 0 {
+			return 0, nil
+		}
+		if f := e.flows.at(n); f.hash == hash && binary.BigEndian.Uint32(f.remote[12:]) == tail {
 			return n, f
 		}
 	}

@@ -16,21 +16,34 @@ func (w *worker) receive() {
 		n := socket.Receive(math.MaxInt) // all that wait: what expires next may be among them
 		for i := range n {
 			frame, meta := socket.Frame(i)
-			rx, ok := steer.Meta(meta)
-			if !ok || !w.engine.verifier.Parse(frame, &w.reply).Steered() {
+			if m, ok := steer.ReadMeta(meta); ok {
+				w.take(frame, m)
+			} else {
 				w.foreign.Add(1)
-				continue
 			}
-			w.match(&w.reply, int64(rx))
 		}
 		socket.Release()
 	}
 }
 
-// match gives the reply to the probe it answers, whichever worker sent that.
-func (w *worker) match(r *packet.Reply, rx int64) {
+// take reads a reply that the XDP program has verified, and matches it. Only what
+// has an unusual form is taken apart again.
+func (w *worker) take(frame []byte, m steer.Meta) {
+	r := &w.reply
+	var number uint32
+	var f *flow
+	if from, ok := packet.ReadKnown(frame, m.Verdict, m.Hash, r); ok {
+		number, f = w.engine.known(m.Hash, from)
+	} else if w.engine.verifier.Parse(frame, r).Steered() {
+		number, f = w.engine.lookup(r.Hash, &r.Flow)
+	}
+	w.match(number, f, r, int64(m.RxNS))
+}
+
+// match gives the reply to the probe of flow f that it answers, whichever worker
+// sent that. f may be nil.
+func (w *worker) match(number uint32, f *flow, r *packet.Reply, rx int64) {
 	e := w.engine
-	number, f := e.lookup(r.Hash, &r.Flow)
 	if f == nil {
 		w.foreign.Add(1)
 		return

@@ -12,6 +12,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/steer"
 )
 
 // loop is an engine without sockets, with one echo flow whose probes are
@@ -83,12 +84,9 @@ func (l *loop) send() {
 	l.expiries[0].push(at)
 }
 
-// receive parses and matches the reply to probe n.
+// receive takes the reply to probe n, as the XDP program hands it over.
 func (l *loop) receive(n uint32) {
-	if !l.engine.verifier.Parse(l.frames[n%(1<<16)], &l.reply).Steered() {
-		panic("the reply is not recognised")
-	}
-	l.match(&l.reply, int64(n)*1000+700)
+	l.take(l.frames[n%(1<<16)], steer.Meta{RxNS: uint64(n)*1000 + 700, Verdict: packet.Verdict(packet.Echo), Hash: l.flow.hash})
 }
 
 func (l *loop) snapshot() (s result.Snapshot) {

@@ -90,7 +90,7 @@ func (w *worker) give(targets []uint32, timeouts []int64, ends []uint32) {
 	w.news.Store(true)
 }
 
-func (w *worker) take() {
+func (w *worker) takeTargets() {
 	w.news.Store(false)
 	w.mu.Lock()
 	arrived := w.arrived
@@ -121,7 +121,7 @@ func (w *worker) run(ctx context.Context) {
 			w.change(g)
 		}
 		if w.news.Load() {
-			w.take()
+			w.takeTargets()
 		}
 		w.lock()
 		now := w.engine.clock.now()

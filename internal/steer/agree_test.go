@@ -4,6 +4,7 @@ package steer
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -106,10 +107,38 @@ func (j *judge) agree(t testing.TB, frame []byte) packet.Verdict {
 		t.Fatalf("%v: frame came out as\n%x, was\n%x", got, run.DataOut, frame)
 	}
 	meta := run.DataOut[:MetaLen]
-	if rx, ok := Meta(meta); !ok || rx == 0 || packet.Verdict(meta[12]) != got {
+	m, ok := ReadMeta(meta)
+	if !ok || m.RxNS == 0 || m.Verdict != got {
 		t.Fatalf("%v: metadata %x", got, meta)
 	}
+	agreeKnown(t, frame, m, &r)
 	return got
+}
+
+// agreeKnown fails where what is read with the program's help is not what the
+// Verifier reads alone.
+func agreeKnown(t testing.TB, frame []byte, m Meta, want *packet.Reply) {
+	t.Helper()
+	if want.Kind == packet.Error {
+		if m.Hash != 0 {
+			t.Fatalf("the hash of an error is %x\n%x", m.Hash, frame)
+		}
+	} else if m.Hash != want.Hash {
+		t.Fatalf("the program's hash is %x, want %x\n%x", m.Hash, want.Hash, frame)
+	}
+	got := *want
+	got.Kind, got.Hash, got.Number, got.Alternate, got.TTL, got.Ack = 0, 0, ^got.Number, ^got.Number, ^got.TTL, ^got.Ack
+	if want.Kind == packet.Echo {
+		got.Ack = 0
+	}
+	tail, ok := packet.ReadKnown(frame, m.Verdict, m.Hash, &got)
+	if !ok {
+		return
+	}
+	from := want.From.As16()
+	if got != *want || tail != binary.BigEndian.Uint32(from[12:]) {
+		t.Fatalf("read %+v from %x, want %+v\n%x", got, tail, *want, frame)
+	}
 }
 
 func TestCorpus(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 
 	mpacket "github.com/mdlayher/packet"
 
-	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet/packettest"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
 )
@@ -79,11 +78,11 @@ func handOver(t *testing.T, mode string) {
 		}
 		after := time.Since(base)
 		frame, meta := socket.Frame(0)
-		rx, ok := Meta(meta)
-		if !ok || packet.Verdict(meta[12]) != c.Want || !bytes.Equal(frame, c.Frame) {
+		m, ok := ReadMeta(meta)
+		if !ok || m.Verdict != c.Want || !bytes.Equal(frame, c.Frame) {
 			t.Fatalf("%s: metadata %x (%v), frame\n%x, want\n%x", c.Name, meta, ok, frame, c.Frame)
 		}
-		if at := time.Duration(rx) - offset; at < before-uncertainty || at > after+uncertainty {
+		if at := time.Duration(m.RxNS) - offset; at < before-uncertainty || at > after+uncertainty {
 			t.Errorf("%s: received at %v, sent after %v, seen at %v", c.Name, at, before, after)
 		}
 		socket.Release()

@@ -5,6 +5,7 @@
 package steer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -164,6 +165,9 @@ func (p *Program) setFilter(f *packet.Filter) error {
 			return fmt.Errorf("give the XDP program the local address %v: %w", text(a), err)
 		}
 	}
+	if err := p.setUsual(f); err != nil {
+		return err
+	}
 	for _, a := range p.filter.Locals() {
 		if f.HasLocal(a) {
 			continue
@@ -173,6 +177,20 @@ func (p *Program) setFilter(f *packet.Filter) error {
 		}
 	}
 	p.filter = f
+	return nil
+}
+
+// setUsual tells the program which local address to look for first: any of f.
+func (p *Program) setUsual(f *packet.Filter) error {
+	var usual bpf.SteerUsualLocal
+	if all := f.Locals(); len(all) > 0 {
+		usual.Words[0] = binary.NativeEndian.Uint64(all[0][:])
+		usual.Words[1] = binary.NativeEndian.Uint64(all[0][8:])
+		usual.Set = 1
+	}
+	if err := p.objects.Usual.Put(uint32(0), &usual); err != nil {
+		return fmt.Errorf("give the XDP program the local address to look for first: %w", err)
+	}
 	return nil
 }
 

@@ -194,18 +194,20 @@ func TestCountersByQueue(t *testing.T) {
 }
 
 func TestMeta(t *testing.T) {
-	good := make([]byte, 40)
+	good := make([]byte, 48)
 	m := good[24:]
 	binary.NativeEndian.PutUint64(m, 123456789)
 	binary.NativeEndian.PutUint32(m[8:], metaMagic)
-	if ns, ok := Meta(good); !ok || ns != 123456789 {
-		t.Errorf("%d, %v", ns, ok)
+	binary.NativeEndian.PutUint32(m[12:], uint32(packet.Echo))
+	binary.NativeEndian.PutUint64(m[16:], 1<<63)
+	if got, ok := ReadMeta(good); !ok || got != (Meta{123456789, packet.Verdict(packet.Echo), 1 << 63}) {
+		t.Errorf("%+v, %v", got, ok)
 	}
-	if _, ok := Meta(good[25:]); ok {
-		t.Error("15 bytes are metadata")
+	if _, ok := ReadMeta(good[25:]); ok {
+		t.Error("23 bytes are metadata")
 	}
 	m[8]++
-	if _, ok := Meta(good); ok {
+	if _, ok := ReadMeta(good); ok {
 		t.Error("another magic is metadata")
 	}
 }

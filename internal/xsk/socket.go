@@ -19,7 +19,7 @@ import (
 )
 
 // MetaLen is how many bytes of metadata Frame returns with a frame.
-const MetaLen = 16
+const MetaLen = 24
 
 // Options say which socket to open.
 type Options struct {
