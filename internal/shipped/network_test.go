@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shipped
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/ipv4"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+)
+
+// network is a prober behind a router from hosts that answer in every way that
+// a series tells of, and a VictoriaMetrics on the prober's host that scrapes it
+// as configs/ says.
+type network struct {
+	prober *lab.Host
+	iface  string
+	client *http.Client // from the prober's host
+	odd    *oddHost
+	probe  *lab.Process
+}
+
+// The addresses of the network.
+const (
+	gateway = "192.0.2.254"
+	nobody  = "192.0.2.99" // on the prober's link
+	farAddr = "198.51.100.2"
+	oddAddr = "203.0.113.2"
+)
+
+// newNetwork builds the network.
+func newNetwork(t *testing.T) *network {
+	t.Helper()
+	l := lab.ForTest(t, "shipped")
+	p, router, far, odd := l.Host("prober"), l.Router("router"), l.Host("far"), l.Host("odd")
+	p.Sysctl("net.ipv4.ip_local_reserved_ports", "65000-65039")
+	near, _ := l.Connect(p, router, lab.Link{A: []string{"192.0.2.1/24", "2001:db8::1/64"}, B: []string{gateway + "/24", "2001:db8::fe/64"}})
+	l.Connect(router, far, lab.Link{A: []string{"198.51.100.1/24", "2001:db8:1::1/64"}, B: []string{farAddr + "/24", "2001:db8:1::2/64"}})
+	l.Connect(router, odd, lab.Link{A: []string{"203.0.113.1/24"}, B: []string{oddAddr + "/24"}})
+	p.SetRoute(lab.Default4, lab.Hop{Via: gateway})
+	p.SetRoute(lab.Default6, lab.Hop{Via: "2001:db8::fe"})
+	far.SetRoute(lab.Default4, lab.Hop{Via: "198.51.100.1"})
+	far.SetRoute(lab.Default6, lab.Hop{Via: "2001:db8:1::1"})
+	odd.SetRoute(lab.Default4, lab.Hop{Via: "203.0.113.1"})
+	far.UnlimitedICMP()
+	router.UnlimitedICMP()
+	for _, port := range []int{80, 82} {
+		if _, err := far.ListenTCP(fmt.Sprintf("[::]:%d", port), lab.Discard); err != nil {
+			t.Fatal(err)
+		}
+	}
+	far.DropShare(lab.Input, lab.Match{Proto: lab.TCP, Port: 82}, 1, 4)
+	router.Reject(lab.Forward, lab.Match{Proto: lab.TCP, Port: 83}, lab.AdminProhibited)
+	n := &network{prober: p, iface: near.Name, odd: startOdd(t, odd)}
+	n.client = &http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+			err = p.Do(func() (err error) {
+				c, err = new(net.Dialer).DialContext(ctx, network, addr)
+				return err
+			})
+			return c, err
+		},
+	}}
+	return n
+}
+
+// configuration probes everything in the network. Of these targets lossy,
+// rejected and nobody are in trouble, and huge cannot be sent.
+const configuration = `
+global: {probe_name: lab, interval: 1, nb_proc: 1, logging_level: INFO, prometheus_address: 127.0.0.1, prometheus_port: 8000, dns_update_interval: 0}
+groups: {g: {src_port_a: 65000, src_port_z: 65019}, other: {src_port_a: 65020, src_port_z: 65039, dscp: 8}}
+targets:
+  open: {type: TCPsyn, destination: 198.51.100.2, dst_port: 80, nb_packets: 10, timeout: 0.4, alert_level: paging, state: in production, threshold: {latency: 9, loss: 50}}
+  open6: {type: TCPsyn, destination: "2001:db8:1::2", dst_port: 80, nb_packets: 10, timeout: 0.4}
+  slow: {type: TCPsyn, destination: 198.51.100.2, dst_port: 81, nb_packets: 10, timeout: 0.4, alert_level: paging, threshold: {latency: 0.000001}}
+  ping: {type: ICMPping, destination: 198.51.100.2, nb_packets: 10, timeout: 0.4}
+  udp: {type: UDPunreachable, destination: 198.51.100.2, dst_port: 33434, nb_packets: 10, timeout: 0.4}
+  lossy: {type: TCPsyn, destination: 198.51.100.2, dst_port: 82, nb_packets: 20, timeout: 0.4, alert_level: paging, threshold: {loss: 1}}
+  rejected: {type: TCPsyn, destination: 198.51.100.2, dst_port: 83, nb_packets: 10, timeout: 0.4}
+  nobody: {type: ICMPping, destination: 192.0.2.99, nb_packets: 10, timeout: 0.4}
+  huge: {type: UDPunreachable, destination: 198.51.100.2, dst_port: 33435, nb_packets: 2, timeout: 0.4, ip_payload_size: 3000}
+  odd: {type: ICMPping, destination: 203.0.113.2, nb_packets: 40, timeout: 0.2, explicit_groups: {exclude_from: [other]}}
+`
+
+const settings = "metrics: {histograms: [open, ping]}\n"
+
+// start starts the program and VictoriaMetrics. The latter scrapes every two
+// seconds; all else is the file in configs/.
+func (n *network) start(t *testing.T) {
+	t.Helper()
+	vm := tool(t, "victoria-metrics", "victoria-metrics")
+	dir := t.TempDir()
+	scrape := strings.Replace(string(read(t, "victoria-metrics", "scrape.yml")), "scrape_interval: 10s", "scrape_interval: 2s", 1)
+	n.run(t, vm, "-promscrape.config="+write(t, dir, "scrape.yml", []byte(scrape)), "-storageDataPath="+filepath.Join(dir, "data"),
+		"-httpListenAddr=127.0.0.1:8428", "-search.latencyOffset=0s", "-memory.allowedBytes=64MiB", "-loggerLevel=WARN")
+	n.probe = n.run(t, binary, "run", "--iface", n.iface,
+		"--config", write(t, dir, "netprobe.yaml", []byte(configuration)), "--settings", write(t, dir, "settings.yaml", []byte(settings)))
+	eventually(t, "the program's figures in VictoriaMetrics", func() bool {
+		found, err := n.query("netprobe_target_info")
+		return err == nil && len(found) > 0
+	})
+}
+
+// run runs a program on the prober's host until the test ends, and shows what it
+// said if the test failed.
+func (n *network) run(t *testing.T, name string, args ...string) *lab.Process {
+	t.Helper()
+	p, err := n.prober.Start(t.Context(), name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.Wait() // killed by the end of the test's context
+		if t.Failed() {
+			t.Logf("%s said:\n%s%s", name, p.Stdout(), p.Stderr())
+		}
+	})
+	return p
+}
+
+// sample is one series of an answer.
+type sample struct{ Metric map[string]string }
+
+// query asks VictoriaMetrics an instant query.
+func (n *network) query(expr string) ([]sample, error) {
+	var answer struct{ Result []sample }
+	err := n.ask("query", url.Values{"query": {expr}}, &answer)
+	return answer.Result, err
+}
+
+// queryRange asks for the last 20 seconds, as a panel does.
+func (n *network) queryRange(expr string) ([]sample, error) {
+	var answer struct{ Result []sample }
+	now := time.Now()
+	err := n.ask("query_range", url.Values{"query": {expr}, "step": {"1s"},
+		"start": {fmt.Sprint(now.Add(-20 * time.Second).Unix())}, "end": {fmt.Sprint(now.Unix())}}, &answer)
+	return answer.Result, err
+}
+
+// ask reads the data of an answer of VictoriaMetrics' query API.
+func (n *network) ask(call string, query url.Values, data any) error {
+	resp, err := n.client.Get("http://127.0.0.1:8428/api/v1/" + call + "?" + query.Encode())
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", resp.Status, body)
+	}
+	return json.Unmarshal(body, &struct{ Data any }{data})
+}
+
+// overflow stops the program for a moment while more answers come than its
+// rings hold.
+func (n *network) overflow(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(n.probe.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	n.odd.flood.Store(20_000)
+	time.Sleep(500 * time.Millisecond)
+	if err := syscall.Kill(n.probe.PID(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// oddHost answers pings as no host should: each other pair in the wrong order,
+// some twice, some after the timeout, with a TTL that changes.
+type oddHost struct {
+	conn  net.PacketConn
+	raw   *ipv4.PacketConn
+	flood atomic.Int64 // how often to repeat the next answer
+}
+
+func startOdd(t *testing.T, h *lab.Host) *oddHost {
+	t.Helper()
+	h.Sysctl("net.ipv4.icmp_echo_ignore_all", "1") // the kernel does not answer as well
+	o := &oddHost{}
+	if err := h.Do(func() (err error) {
+		o.conn, err = net.ListenPacket("ip4:icmp", "0.0.0.0")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	o.raw = ipv4.NewPacketConn(o.conn)
+	done := make(chan struct{})
+	go func() { defer close(done); o.serve() }()
+	t.Cleanup(func() { o.conn.Close(); <-done })
+	return o
+}
+
+func (o *oddHost) serve() {
+	buf := make([]byte, 2048)
+	var held []byte
+	for n := 0; ; n++ {
+		size, from, err := o.conn.ReadFrom(buf)
+		if err != nil {
+			return // closed
+		}
+		const request, reply = 8, 0
+		if size < 8 || buf[0] != request {
+			continue
+		}
+		answer := append([]byte(nil), buf[:size]...)
+		answer[0] = reply
+		sum := uint32(answer[2])<<8 + uint32(answer[3]) + request<<8 // the type counts that much less
+		sum = sum&0xffff + sum>>16
+		answer[2], answer[3] = byte(sum>>8), byte(sum)
+		send := func() { _, _ = o.conn.WriteTo(answer, from) }
+		_ = o.raw.SetTTL(64 - n/8%2)
+		for range o.flood.Swap(0) {
+			send()
+		}
+		switch n % 8 {
+		case 0: // after the next one
+			held = answer
+		case 1:
+			send()
+			answer = held
+			send()
+		case 2:
+			time.AfterFunc(300*time.Millisecond, send)
+		case 3:
+			send()
+			send()
+		default:
+			send()
+		}
+	}
+}
