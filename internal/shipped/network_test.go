@@ -169,17 +169,23 @@ func (n *network) ask(call string, query url.Values, data any) error {
 }
 
 // overflow stops the program for a moment while more answers come than its
-// rings hold.
+// rings hold, until it doubts what became of some probes.
 func (n *network) overflow(t *testing.T) {
 	t.Helper()
-	if err := syscall.Kill(n.probe.PID(), syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	n.odd.flood.Store(20_000)
-	time.Sleep(500 * time.Millisecond)
-	if err := syscall.Kill(n.probe.PID(), syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "answers dropped on the prober's side", func() bool {
+		n.odd.flood.Store(50_000)
+		eventually(t, "a flood of answers", func() bool { return n.odd.flood.Load() == 0 })
+		if err := syscall.Kill(n.probe.PID(), syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if err := syscall.Kill(n.probe.PID(), syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second) // a round, and a scrape
+		found, err := n.query("netprobe_unknown_total")
+		return err == nil && len(found) > 0
+	})
 }
 
 // oddHost answers pings as no host should: each other pair in the wrong order,
