@@ -4,6 +4,9 @@ package main
 
 import (
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +20,9 @@ func newRun() *cobra.Command {
 		Short: "probe targets and serve the figures",
 		Long: `run probes the targets of a configuration through the given interfaces and serves
 the figures for Prometheus and VictoriaMetrics, until SIGINT or SIGTERM.
+
+SIGHUP loads the configuration again. What did not change goes on undisturbed, and
+where anything is wrong with it everything does.
 
 Without --config it takes ./netprobe.yaml or /etc/netprobe-xdp/netprobe.yaml. When
 neither exists it pings the interface's default gateways and the system's
@@ -46,6 +52,10 @@ CAP_SYS_ADMIN without --netns), and no-new-privileges is set.`,
 		o.Flags, o.Version, o.Revision = fs, b.Version, b.Revision
 		o.Level = &slog.LevelVar{}
 		o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: o.Level}))
+		hangup := make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+		o.Hangup = hangup
 		return prober.Run(cmd.Context(), o)
 	}
 	return cmd

@@ -37,6 +37,7 @@ type Config struct {
 	// missing.
 	Repeated map[string]uint64
 
+	restart   map[string]string // values of keys that a reload does not take up, by section and key
 	positions positions
 	listed    *listed // where the targets of inventories were read; nil: there are none
 }
@@ -102,6 +103,8 @@ type Engine struct {
 	// DNSKeep is how long a target keeps its last address while its resolver
 	// fails; 0: not at all, as in netprobify.
 	DNSKeep time.Duration
+
+	ReloadOnChange bool // load the configuration again when one of its files changes
 }
 
 // Safety is our own section `safety`.

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -219,6 +220,8 @@ func (d *decoder) fill(k *koanf.Koanf) {
 		Workers: k.Int("engine.workers"),
 		Pinning: get[[]int](k, "engine.pinning"),
 		DNSKeep: get[time.Duration](k, "engine.dns_keep"),
+
+		ReloadOnChange: k.Bool("engine.reload_on_change"),
 	}
 	d.cfg.Safety = Safety{
 		MaxPPS:        k.Int("safety.max_pps"),
@@ -227,6 +230,14 @@ func (d *decoder) fill(k *koanf.Koanf) {
 	}
 	for _, s := range get[[]string](k, "safety.allow_ranges") {
 		d.cfg.Safety.AllowRanges = append(d.cfg.Safety.AllowRanges, netip.MustParsePrefix(s))
+	}
+	d.cfg.restart = map[string]string{}
+	for _, s := range sections {
+		for _, f := range s.fields {
+			if key := s.name + "." + f.name; f.restart {
+				d.cfg.restart[key] = fmt.Sprint(k.Get(key))
+			}
+		}
 	}
 	d.cfg.Metrics = Metrics{MaxSeries: k.Int("metrics.max_series"), Histograms: get[[]string](k, "metrics.histograms")}
 }

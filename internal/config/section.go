@@ -27,6 +27,7 @@ type field struct {
 	list     bool   // the environment separates items by commas
 	text     bool   // the environment's value is text even where it looks like a number
 	unused   bool   // accepted, and no longer needed
+	restart  bool   // another value is taken up by a restart, not by a reload
 }
 
 // sections are all sections but groups and targets.
@@ -40,8 +41,8 @@ var sections = []section{
 		{name: "logging_level", text: true, required: "CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET", read: as(func(v value) (string, bool) {
 			return v.oneOf("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
 		})},
-		{name: "prometheus_port", required: "a whole number, 1 to 65535", read: as(func(v value) (int, bool) { return v.integer(1, math.MaxUint16) })},
-		{name: "prometheus_address", text: true, absent: "0.0.0.0", read: as(value.listenAddress)},
+		{name: "prometheus_port", restart: true, required: "a whole number, 1 to 65535", read: as(func(v value) (int, bool) { return v.integer(1, math.MaxUint16) })},
+		{name: "prometheus_address", restart: true, text: true, absent: "0.0.0.0", read: as(value.listenAddress)},
 		{name: "dns_update_interval", required: "a whole number of seconds; 0 resolves names once", read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(0) })},
 		{name: "reload_conf_interval", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(0) })},
 		{name: "l3_raw_socket", unused: true, read: as(value.boolean)},
@@ -53,12 +54,13 @@ var sections = []section{
 	}},
 	{name: "engine", ours: true, fields: []field{
 		{name: "pacing", text: true, absent: "spread", read: as(func(v value) (string, bool) { return v.oneOf("spread", "burst") })},
-		{name: "tick", absent: time.Millisecond, read: as(func(v value) (time.Duration, bool) { return v.span(100*time.Microsecond, 10*time.Millisecond) })},
-		{name: "xdp_mode", text: true, absent: "auto", read: as(func(v value) (string, bool) { return v.oneOf("auto", "native", "generic") })},
-		{name: "bind", text: true, absent: "copy", read: as(func(v value) (string, bool) { return v.oneOf("copy", "zerocopy", "auto") })},
-		{name: "workers", absent: 0, read: as(func(v value) (int, bool) { return v.integer(0, maxCPU+1) })},
-		{name: "pinning", list: true, absent: []int(nil), read: as(value.cpus)},
+		{name: "tick", restart: true, absent: time.Millisecond, read: as(func(v value) (time.Duration, bool) { return v.span(100*time.Microsecond, 10*time.Millisecond) })},
+		{name: "xdp_mode", restart: true, text: true, absent: "auto", read: as(func(v value) (string, bool) { return v.oneOf("auto", "native", "generic") })},
+		{name: "bind", restart: true, text: true, absent: "copy", read: as(func(v value) (string, bool) { return v.oneOf("copy", "zerocopy", "auto") })},
+		{name: "workers", restart: true, absent: 0, read: as(func(v value) (int, bool) { return v.integer(0, maxCPU+1) })},
+		{name: "pinning", restart: true, list: true, absent: []int(nil), read: as(value.cpus)},
 		{name: "dns_keep", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.span(0, maxKeep) })},
+		{name: "reload_on_change", absent: false, read: as(value.boolean)},
 	}},
 	{name: "safety", ours: true, fields: []field{
 		{name: "max_pps", absent: 20_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},

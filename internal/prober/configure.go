@@ -18,9 +18,11 @@ import (
 
 // configure reads the configuration for the first time.
 func (p *prober) configure() (err error) {
+	p.loaded = p.fingerprint()
 	if p.cfg, err = p.load(); err != nil {
 		return err
 	}
+	p.started = p.cfg
 	p.current.Store(p.cfg)
 	p.heed(p.cfg)
 	return nil
@@ -60,6 +62,9 @@ func (p *prober) heed(cfg *config.Config) {
 		say(p.Log.Info, n)
 	}
 	for _, w := range cfg.Warnings {
+		say(p.Log.Warn, w.String())
+	}
+	for _, w := range p.started.NeedsRestart(cfg) {
 		say(p.Log.Warn, w.String())
 	}
 	if p.plan != nil {

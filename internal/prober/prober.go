@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,9 @@ type Options struct {
 	// Confine gives up, once all is open, the capabilities that are needed no
 	// longer, for the whole process.
 	Confine bool
+
+	// Hangup asks for the configuration to be loaded again. May be nil.
+	Hangup <-chan os.Signal
 
 	// Started is called once probes are being sent and figures served. May be
 	// nil.
@@ -73,10 +77,13 @@ type prober struct {
 	names   names
 	said    map[string]bool // notices and warnings that the log has
 
-	current   atomic.Pointer[config.Config] // cfg, for others
-	tasks     chan func()                   // for control
-	ended     chan struct{}                 // closed when control takes no more
-	reloading sync.Mutex                    // held while a configuration is loaded and applied
+	current atomic.Pointer[config.Config] // cfg, for others
+	tasks   chan func()                   // for control
+	ended   chan struct{}                 // closed when control takes no more
+
+	reloading sync.Mutex     // held while a configuration is loaded and applied
+	loaded    string         // fingerprint of the files that were loaded last; reloading guards it
+	started   *config.Config // what a restart only takes up is as here
 
 	astray      chan struct{} // there are some in astrayNames; capacity 1
 	astrayMu    sync.Mutex
@@ -152,6 +159,7 @@ func (p *prober) work(ctx context.Context) error {
 		running.Go(func() { port.run(ctx, p) })
 	}
 	running.Go(func() { p.control(ctx) })
+	running.Go(func() { p.watchReloads(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
 	if p.Started != nil {
 		p.Started(started)

@@ -4,19 +4,33 @@ package prober
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 )
 
 // reload loads the configuration again and carries it out, or says what is
 // wrong with it and changes nothing. Any goroutine may call it but control's.
-func (p *prober) reload(ctx context.Context) (report Report, err error) {
+func (p *prober) reload(ctx context.Context) (Report, error) {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
-	if err := ctx.Err(); err != nil {
-		return Report{}, fmt.Errorf("reload the configuration: %w", err)
+	p.loaded = p.fingerprint() // before it is read: what is written meanwhile is a change
+	report, err := p.loadAndApply(ctx)
+	if err != nil && ctx.Err() != nil {
+		return report, fmt.Errorf("reload the configuration: %w", err)
 	}
+	p.app.ReloadFailed.Store(err != nil)
+	if err == nil {
+		return report, nil
+	}
+	p.Log.Error("the configuration is not reloaded; probing goes on with the one before")
+	p.logFaults(err)
+	return report, err
+}
+
+func (p *prober) loadAndApply(ctx context.Context) (report Report, err error) {
 	var next *config.Config
 	apply := func() error {
 		report, err = p.apply(next, true)
@@ -29,14 +43,78 @@ func (p *prober) reload(ctx context.Context) (report Report, err error) {
 			}
 			return apply()
 		})
-	} else if next, err = p.load(); err == nil {
-		err = p.do(ctx, apply)
+		return report, err
 	}
-	if ctx.Err() == nil || err == nil {
-		p.app.ReloadFailed.Store(err != nil)
+	if next, err = p.load(); err != nil {
+		return report, err
 	}
-	if err != nil {
-		p.Log.Error("the configuration is not reloaded; probing goes on with the one before", "error", err)
+	return report, p.do(ctx, apply)
+}
+
+// maxFaultsLogged bounds the faults of one reload that are logged; check names
+// all of them.
+const maxFaultsLogged = 20
+
+func (p *prober) logFaults(err error) {
+	faults, ok := errors.AsType[config.Faults](err)
+	if !ok {
+		p.Log.Error(err.Error())
+		return
 	}
-	return report, err
+	for i, f := range faults {
+		if i == maxFaultsLogged {
+			p.Log.Error("there are more faults; check names them all", "more", len(faults)-i)
+			return
+		}
+		p.Log.Error(f.String())
+	}
+}
+
+// lookEvery is how often the files of the configuration are looked at under
+// engine.reload_on_change. They are asked for and not watched: that sees what
+// every way of replacing a file does, a symbolic link on the way included, on every
+// file system, and has no limit to run into.
+const lookEvery = 500 * time.Millisecond
+
+// watchReloads reloads the configuration whenever that is asked for, until ctx
+// ends: by Hangup, by global.reload_conf_interval, or by a change of its files
+// under engine.reload_on_change.
+func (p *prober) watchReloads(ctx context.Context) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	last := time.Now() // time of the last reload from here
+	var changed string // fingerprint of files that changed, when last looked at
+	for {
+		cfg := p.current.Load()
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.Hangup:
+			p.Log.Info("SIGHUP: reloading the configuration")
+		case <-look.C:
+			every, now := cfg.Global.ReloadConfInterval, ""
+			if cfg.Engine.ReloadOnChange {
+				if now = p.fingerprint(); now == p.lastLoaded() {
+					now = ""
+				}
+			}
+			// A file that changes still may not be whole yet.
+			settled := now != "" && now == changed
+			changed = now
+			if !settled && (every == 0 || time.Since(last) < every) {
+				continue
+			}
+			if settled {
+				p.Log.Info("the configuration changed: reloading it")
+			}
+		}
+		last = time.Now()
+		_, _ = p.reload(ctx) // it says itself what is wrong
+	}
+}
+
+func (p *prober) lastLoaded() string {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	return p.loaded
 }
