@@ -16,6 +16,7 @@ type known struct {
 	hosts   map[string]resolve.Name
 	addrs   map[string][]netip.Addr // none: it has no address
 	waiting map[string]bool         // whose first answer is not in
+	failing map[string]bool         // whose last question had no answer; they may have an address all the same
 	changes map[string]uint64
 	places  map[string]plan.Place // once there is a plan; Planned is -1 where a target is in no group
 }
@@ -24,7 +25,7 @@ type known struct {
 func (k *known) carry(next *config.Config) known {
 	out := known{
 		hosts: map[string]resolve.Name{}, addrs: map[string][]netip.Addr{}, waiting: map[string]bool{},
-		changes: map[string]uint64{}, places: map[string]plan.Place{},
+		failing: map[string]bool{}, changes: map[string]uint64{}, places: map[string]plan.Place{},
 	}
 	for _, name := range resolve.Names(next) {
 		out.hosts[name.Target] = name
@@ -38,6 +39,9 @@ func (k *known) carry(next *config.Config) known {
 		}
 		if k.waiting[name.Target] {
 			out.waiting[name.Target] = true
+		}
+		if k.failing[name.Target] {
+			out.failing[name.Target] = true
 		}
 		if n, ok := k.changes[name.Target]; ok {
 			out.changes[name.Target] = n

@@ -55,14 +55,22 @@ func (p *prober) take() (changed []string) {
 			continue // the configuration names another one now
 		}
 		delete(p.names.waiting, c.Target)
-		delete(p.names.addrs, c.Target)
+		if p.names.failing[c.Target] = c.Err != nil; c.Err == nil {
+			delete(p.names.failing, c.Target)
+		}
 		if !seen[c.Target] {
 			seen[c.Target] = true
 			changed = append(changed, c.Target)
 		}
+		if c.New == c.Old && c.New.IsValid() {
+			continue // its resolver fails, or no more, and the address stays
+		}
+		delete(p.names.addrs, c.Target)
 		if c.New.IsValid() {
-			p.names.changes[c.Target]++
 			p.names.addrs[c.Target] = []netip.Addr{c.New}
+			if !p.isSelf(c.New) { // as in netprobify
+				p.names.changes[c.Target]++
+			}
 		}
 	}
 	return changed
@@ -120,6 +128,8 @@ func (p *prober) moveOne(old, now *plan.Target) error {
 	was := p.placed[now.Name]
 	p.placed[now.Name] = port
 	switch {
+	case port == was && slices.Equal(old.Addrs, now.Addrs):
+		return nil
 	case len(now.Addrs) == 0:
 		return was.engine.Remove(now.Name)
 	case len(old.Addrs) > 0 && port == was:
@@ -210,34 +220,34 @@ func (p *prober) describeOne(c *config.Target, t *plan.Target) *metrics.Target {
 	typ, _ := probe.Lookup(c.Type)
 	m := &metrics.Target{
 		Type: typ, Destination: c.Name, Family: c.Family, State: c.State, AlertLevel: c.AlertLevel,
-		Port: c.DstPort, Resolution: metrics.ResolutionFailed,
+		Port: c.DstPort, Resolution: metrics.Resolved,
 	}
-	if t != nil && len(t.Addrs) > 0 {
-		m.ThresholdLoss, m.ThresholdLatency = c.ThresholdLoss, c.ThresholdLatency
-		m.Address, m.Resolution, m.ResolutionChanges = t.Addrs[0].String(), metrics.Resolved, 1
+	active := t != nil && len(t.Addrs) > 0
+	if active {
+		m.Address = t.Addrs[0].String()
 		if c.IsSubnet {
 			m.Address = c.Destination
 		}
-	} else if p.switchedOff(c) {
-		m.Resolution, m.ResolutionChanges = metrics.Resolved, 1
 	}
-	if n, named := p.names.changes[c.Name]; named {
-		m.ResolutionChanges = n
+	if active || t == nil { // an address of this host is known, but none to change to
+		m.ResolutionChanges = 1
 	}
-	if p.names.waiting[c.Name] {
-		m.Resolution = metrics.ResolutionPending
+	if _, named := p.names.hosts[c.Name]; named {
+		m.ResolutionChanges, m.ResolutionTook = p.names.changes[c.Name], p.names.refresher.Took(c.Name)
+		switch {
+		case p.names.waiting[c.Name]:
+			m.Resolution = metrics.ResolutionPending
+		case p.names.failing[c.Name] || len(p.names.addrs[c.Name]) == 0:
+			m.Resolution = metrics.ResolutionFailed
+		}
+	}
+	if m.ResolutionChanges > 0 { // once it has been active they stay, as in netprobify
+		m.ThresholdLoss, m.ThresholdLatency = c.ThresholdLoss, c.ThresholdLatency
 	}
 	for _, g := range c.Groups {
 		m.Groups = append(m.Groups, p.cfg.Groups[g].Name)
 	}
 	return m
-}
-
-// switchedOff says whether a target has an address and is not probed for the
-// sole reason that it is in no group.
-func (p *prober) switchedOff(c *config.Target) bool {
-	_, err := netip.ParseAddr(c.Destination)
-	return len(c.Groups) == 0 && (err == nil || c.IsSubnet || len(p.names.addrs[c.Name]) > 0)
 }
 
 func (n *names) shown() []*metrics.Target {
