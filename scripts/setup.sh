@@ -22,6 +22,7 @@ packages=(
 	"nftables: a second opinion on what was dropped"
 	"libcap2-bin: gives a copy of the program file capabilities"
 	"tcpdump: a second opinion on what was on the wire"
+	"dnsmasq-base: answers our questions for names"
 	"tshark: judges our packets"
 	"prometheus: scrapes our metrics, and promtool judges them"
 	"victoria-metrics: scrapes our metrics"
