@@ -33,8 +33,9 @@ type forger struct {
 	perKind map[string]int
 
 	// Frames sent: repeated at once; with a wrong token or from a wrong sender; to
-	// an address that nobody probes from.
-	repeated, wrong, elsewhere atomic.Uint64
+	// an address that nobody probes from; with an acknowledgement of a probe that
+	// there may be one day.
+	repeated, wrong, elsewhere, ahead atomic.Uint64
 }
 
 // oldReplies is how many replies of each kind are kept.
@@ -117,6 +118,14 @@ func (f *forger) run() {
 		if f.send(forged) {
 			f.elsewhere.Add(1)
 		}
+		if r.tcp {
+			forged := append([]byte(nil), frame...)
+			ack := forged[r.token : r.token+4]
+			binary.BigEndian.PutUint32(ack, binary.BigEndian.Uint32(ack)+40000)
+			if f.send(forged) {
+				f.ahead.Add(1)
+			}
+		}
 		if f.send(frame) {
 			f.repeated.Add(1)
 		}
@@ -129,6 +138,7 @@ type reply struct {
 	token int // a byte of the token that no window forgives
 	peer  int // last byte of the target's address: the sender's, or the one an error quotes
 	us    int // last byte of the prober's address
+	tcp   bool
 }
 
 // readReply recognises the replies of a Linux host to probes.
@@ -152,7 +162,7 @@ func readReply(b []byte) (r reply, ok bool) {
 	case len(b) < l4+16:
 	case proto == unix.IPPROTO_TCP && (b[l4+flags] == 0x12 || b[l4+flags] == 0x14): // SYN-ACK, RST-ACK
 		r.kind += map[byte]string{0x12: " syn-ack", 0x14: " rst-ack"}[b[l4+flags]]
-		r.token = l4 + 8 // the acknowledgement's top byte
+		r.token, r.tcp = l4+8, true // the acknowledgement's top byte
 		return r, true
 	case proto == unix.IPPROTO_ICMP && b[l4] == 0, proto == unix.IPPROTO_ICMPV6 && b[l4] == 129:
 		r.kind += " echo"
@@ -209,7 +219,7 @@ func TestForgedRepliesChangeNothing(t *testing.T) {
 			n, _ := r.page().sum(t, "netprobe_passed_by_reason_total", `reason="`+why+`"`)
 			return n
 		}
-		sent := f.repeated.Load() + f.wrong.Load()
+		sent := f.repeated.Load() + f.wrong.Load() + f.ahead.Load()
 		seen := func() uint64 { return r.all().Duplicates + foreign() + reason("bad_token") }
 		r.wait(func() bool { return seen() >= sent }, 2*time.Second, func() string {
 			return fmt.Sprintf("%d repeated and forged replies were seen, want %d", seen(), sent)
@@ -231,6 +241,13 @@ func TestForgedRepliesChangeNothing(t *testing.T) {
 		// path: all frames forged of such a path are steered, and foreign.
 		if got, want := reason("bad_token"), f.wrong.Load(); got > want || got < want-want/10 {
 			t.Errorf("%d frames passed for their token, %d were forged", got, want)
+		}
+		// An acknowledgement that fits no probe is foreign, and counted for its target.
+		if got, _ := r.page().sum(t, "tcpsyn_match_ack_fail_count"); got != f.ahead.Load() || got < 4*probes-silent {
+			t.Errorf("%d acknowledgements fit no probe, %d were forged", got, f.ahead.Load())
+		}
+		if got, _ := r.page().sum(t, "tcpsyn_port_mismatch_count"); got != 0 {
+			t.Errorf("%d port mismatches", got)
 		}
 		if got, want := reason("not_local"), f.elsewhere.Load(); got != want {
 			t.Errorf("%d frames passed because nobody probes from their destination, %d were sent", got, want)
