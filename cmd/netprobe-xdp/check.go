@@ -62,7 +62,7 @@ host's addresses too. Nothing is probed, no name is resolved.`,
   sudo netprobe-xdp check --iface eth0`,
 		Args: positional(1, "one file"),
 	}
-	cmd.Flags().StringVar(&f.settings, "settings", "", "`FILE` with our own sections: engine, safety, metrics")
+	cmd.Flags().StringVar(&f.settings, "settings", "", "`FILE` with our own sections: engine, safety, metrics, web, push, inventories")
 	addInterfaces(cmd, &f.ifaces, &f.netns)
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -35,7 +35,7 @@ Environment:
   NETPROBE_GLOBAL__PROMETHEUS_PORT=9100
               overrides a key of the configuration file: NETPROBE_, then the key
               in capitals, "__" between levels; for the sections global, engine,
-              safety and metrics
+              safety, metrics, web and push
   PROM_USER, PROM_PASSWORD
               when both are set, the metrics ask for them (HTTP basic auth)
 `

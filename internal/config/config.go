@@ -23,6 +23,8 @@ type Config struct {
 	Engine  Engine
 	Safety  Safety
 	Metrics Metrics
+	Web     Web
+	Push    Push
 
 	// Notices are things said once in the log at INFO: keys that are accepted
 	// and no longer needed, payloads raised to hold the token.
@@ -119,4 +121,24 @@ type Safety struct {
 type Metrics struct {
 	MaxSeries  int      // no more series than this are exposed
 	Histograms []string // targets with a histogram of round trips, or "all" alone
+}
+
+// Web is our own section `web`.
+type Web struct {
+	ConfigFile string // of prometheus/exporter-toolkit; "": neither TLS nor users
+}
+
+// Push is our own section `push`.
+type Push struct {
+	URL             string // where pages are sent; "": nowhere
+	Interval        time.Duration
+	Timeout         time.Duration // of one attempt
+	Buffer          int           // bytes of compressed pages that may wait
+	ExtraLabels     []string      // name=value, names distinct
+	Headers         []Secret      // "Name: value"
+	User            string
+	Password        Secret // or PasswordFile, whose content it is
+	PasswordFile    string
+	BearerToken     Secret // or BearerTokenFile
+	BearerTokenFile string
 }

@@ -38,6 +38,7 @@ func (d *decoder) finish() (*Config, error) {
 	}
 	d.required(k)
 	d.openable(k)
+	d.checkPush(k)
 	if len(d.inventories) == 0 {
 		d.checkHistograms()
 	}
@@ -105,7 +106,7 @@ func (d *decoder) variable(name, text string) (string, any) {
 	}
 	if f == nil {
 		d.faults = append(d.faults, Fault{File: fromEnvironment, Key: shorten(name, 2*maxShown), Read: "not a variable that is known",
-			Allowed: "allowed: NETPROBE_SECTION__KEY for the sections global, engine, safety and metrics, such as NETPROBE_GLOBAL__PROMETHEUS_PORT; unset it"})
+			Allowed: "allowed: NETPROBE_SECTION__KEY for the sections " + andList(sectionNames(false)) + ", such as NETPROBE_GLOBAL__PROMETHEUS_PORT; unset it"})
 		return "", nil
 	}
 	return d.outside(s.name, f, fromEnvironment, name, text)
@@ -239,6 +240,8 @@ func (d *decoder) fill(k *koanf.Koanf) {
 			}
 		}
 	}
+	d.cfg.Web = Web{ConfigFile: k.String("web.config_file")}
+	d.fillPush(k)
 	d.cfg.Metrics = Metrics{MaxSeries: k.Int("metrics.max_series"), Histograms: get[[]string](k, "metrics.histograms")}
 }
 

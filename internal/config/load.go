@@ -155,7 +155,7 @@ func (d *decoder) file(root *yaml.Node, name string) bool {
 		case known:
 			d.section(s, e)
 		default:
-			e.unknown([]string{"global", "groups", "targets", "engine", "safety", "metrics", "inventories"})
+			e.unknown(slices.Concat([]string{"global", "groups", "targets"}, sectionNames(true), []string{"inventories"}))
 		}
 	}
 	if !groups {
@@ -173,7 +173,7 @@ func (d *decoder) settings(root *yaml.Node, name string) {
 	// The other file's positions are needed to tell what both set.
 	before := d.cfg.positions
 	d.cfg.positions = newPositions()
-	entries, ok := top.entries("a map with the keys engine, safety, metrics and inventories", maxKeys)
+	entries, ok := top.entries("a map with the keys "+andList(append(sectionNames(true), "inventories")), maxKeys)
 	d.cfg.positions = before
 	if !ok {
 		return
@@ -185,7 +185,7 @@ func (d *decoder) settings(root *yaml.Node, name string) {
 		case known && s.ours:
 			d.section(s, e)
 		default:
-			e.unknown([]string{"engine", "safety", "metrics", "inventories"})
+			e.unknown(append(sectionNames(true), "inventories"))
 		}
 	}
 }

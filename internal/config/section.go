@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -72,6 +73,8 @@ var sections = []section{
 		{name: "max_series", absent: 200_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
 		{name: "histograms", list: true, text: true, absent: []string(nil), read: as(value.histograms)},
 	}},
+	webSection,
+	pushSection,
 }
 
 // maxKeep bounds engine.dns_keep: a year is for ever.
@@ -107,6 +110,24 @@ func sectionNamed(name string) (*section, bool) {
 		return nil, false
 	}
 	return &sections[i], true
+}
+
+// sectionNames are those of the sections that may stand in netprobify's file,
+// or of ours alone, without groups and targets.
+func sectionNames(ours bool) []string {
+	var names []string
+	for _, s := range sections {
+		if s.ours || !ours {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// andList joins names as a sentence has them.
+func andList(names []string) string {
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 func (v value) listenAddress() (string, bool) {
