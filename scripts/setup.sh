@@ -26,6 +26,7 @@ packages=(
 	"tshark: judges our packets"
 	"prometheus: scrapes our metrics, and promtool judges them"
 	"victoria-metrics: scrapes our metrics"
+	"curl: asks the HTTP server"
 	"shellcheck: judges the scripts"
 )
 daemons=(prometheus victoria-metrics)

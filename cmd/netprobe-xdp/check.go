@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
 )
 
 // checked is what check prints on stdout.
@@ -100,6 +102,10 @@ func (f *checkFlags) judge(ctx context.Context, stderr io.Writer, args []string)
 	if err != nil {
 		return nil, err
 	}
+	doubts, err := web.Judge(cfg, web.CredentialsFromEnv())
+	if err != nil {
+		return nil, err
+	}
 	in, done := f.hostView(ctx)
 	defer done()
 	p, err := plan.Build(cfg, in)
@@ -107,7 +113,7 @@ func (f *checkFlags) judge(ctx context.Context, stderr io.Writer, args []string)
 		return nil, err
 	}
 	s := &planSummary{File: file, Settings: f.settings, Targets: len(cfg.Targets), Groups: len(cfg.Groups), ProbesPerSecond: p.PPS, Warnings: []string{}}
-	for _, w := range append(cfg.Warnings, p.Warnings...) {
+	for _, w := range slices.Concat(cfg.Warnings, doubts, p.Warnings) {
 		s.Warnings = append(s.Warnings, w.String())
 		fmt.Fprintln(stderr, "warning: "+w.String())
 	}

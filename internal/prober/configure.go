@@ -14,6 +14,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/resolve"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
 )
 
 // configure reads the configuration for the first time.
@@ -39,6 +40,11 @@ func (p *prober) load() (cfg *config.Config, err error) {
 	if err != nil {
 		return nil, err
 	}
+	doubts, err := web.Judge(cfg, web.CredentialsFromEnv())
+	if err != nil {
+		return nil, err
+	}
+	cfg.Warnings = append(cfg.Warnings, doubts...)
 	return cfg, pinnable(cfg)
 }
 

@@ -15,8 +15,12 @@ import (
 // listen takes the address of the metrics.
 func (p *prober) listen() error {
 	p.server = web.New(web.Options{
-		Page: metrics.New(p.exposition()), Credentials: web.CredentialsFromEnv(),
+		Page: metrics.New(p.exposition()), Credentials: web.CredentialsFromEnv(), ConfigFile: p.cfg.Web.ConfigFile,
 		Healthy: p.healthy, Ready: p.ready, Log: p.Log,
+		Reload: func(ctx context.Context) (web.Reloaded, error) {
+			r, err := p.reload(ctx)
+			return web.Reloaded(r), err
+		},
 	})
 	g := p.cfg.Global
 	return p.server.Listen(net.JoinHostPort(g.PrometheusAddress, strconv.Itoa(g.PrometheusPort)))

@@ -13,6 +13,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 )
 
@@ -46,14 +47,27 @@ func usesTLS(name string) bool {
 	return err == nil && (c.TLS.CertFile != "" || c.TLS.Cert != "")
 }
 
-// CheckConfigFile judges a web configuration file before it is served with.
-// The error is one line and carries NoInput when a file cannot be read, Config
-// otherwise; warning is "" or what is doubtful though it works.
-func CheckConfigFile(name string, c Credentials) (warning string, err error) {
+// Judge judges the web configuration file that a configuration names, if it
+// names one, before it is served with. The error is one fault, at the key, and
+// carries NoInput when a file cannot be read, Config otherwise; doubts are what
+// works and is probably not meant.
+func Judge(cfg *config.Config, c Credentials) (doubts []config.Fault, err error) {
+	name := cfg.Web.ConfigFile
 	if name == "" {
-		return "", nil
+		return nil, nil
 	}
-	if _, err := private(name, "web.config_file"); err != nil {
+	doubt, err := judge(name, c)
+	if doubt != "" {
+		doubts = append(doubts, cfg.Fault(doubt, "", "web", "config_file"))
+	}
+	if err != nil {
+		err = exitcode.With(exitcode.Of(err), config.Faults{cfg.Fault(err.Error(), "", "web", "config_file")})
+	}
+	return doubts, err
+}
+
+func judge(name string, c Credentials) (doubt string, err error) {
+	if _, err := private(name); err != nil {
 		return "", err
 	}
 	content, err := readContent(name)
@@ -69,26 +83,26 @@ func CheckConfigFile(name string, c Credentials) (warning string, err error) {
 		if !filepath.IsAbs(f.file) {
 			f.file = filepath.Join(filepath.Dir(name), f.file)
 		}
-		mode, err := private(f.file, name+": tls_server_config."+f.key)
+		mode, err := private(f.file)
 		if err != nil {
-			return "", err
+			return "", exitcode.With(exitcode.Of(err), fmt.Errorf("%s: tls_server_config.%s: %w", name, f.key, err))
 		}
 		if f.key == "key_file" && mode&0o004 != 0 {
-			warning = fmt.Sprintf("%s: tls_server_config.key_file: %s can be read by every user of this machine (mode %04o); chmod o-r it", name, f.file, mode)
+			doubt = fmt.Sprintf("%s: tls_server_config.%s: every user of this machine may read %s (mode %04o); chmod o-r it", name, f.key, f.file, mode)
 		}
 	}
 	if err := toolkit.Validate(name); err != nil {
 		return "", refused(name, err)
 	}
 	if len(content.Users) > 0 && c.set() {
-		return "", exitcode.With(exitcode.Config, fmt.Errorf("%s: basic_auth_users: PROM_USER and PROM_PASSWORD are set too, and a client cannot present both; keep one of the two", name))
+		return "", exitcode.With(exitcode.Config, fmt.Errorf("%s names users, and PROM_USER and PROM_PASSWORD are set too; no client can present both: remove basic_auth_users, or unset the two", name))
 	}
-	return warning, nil
+	return doubt, nil
 }
 
 // private returns the mode of a file that can be read and that only its owner
 // and group may change.
-func private(name, what string) (fs.FileMode, error) {
+func private(name string) (fs.FileMode, error) {
 	info, err := os.Stat(name) // before it is opened: opening a named pipe waits
 	var f *os.File
 	if err == nil && info.Mode().IsRegular() {
@@ -98,23 +112,23 @@ func private(name, what string) (fs.FileMode, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return 0, exitcode.With(exitcode.NoInput, fmt.Errorf("%s: there is no file %s; check the name", what, name))
+		return 0, exitcode.With(exitcode.NoInput, fmt.Errorf("cannot read %s: there is no such file; check the name", name))
 	case errors.Is(err, fs.ErrPermission):
-		return 0, exitcode.With(exitcode.NoInput, fmt.Errorf("%s: cannot read %s: permission denied; make it readable for the user that runs netprobe-xdp, and for nobody else", what, name))
+		return 0, exitcode.With(exitcode.NoInput, fmt.Errorf("cannot read %s: permission denied; make it readable for the user that runs netprobe-xdp, and for nobody else", name))
 	case err != nil:
-		return 0, exitcode.With(exitcode.NoInput, fmt.Errorf("%s: cannot read the file: %w", what, err))
+		return 0, exitcode.With(exitcode.NoInput, fmt.Errorf("cannot read the file: %w", err))
 	}
 	mode := info.Mode()
 	switch {
 	case !mode.IsRegular():
-		return 0, exitcode.With(exitcode.NoInput, fmt.Errorf("%s: %s is not a regular file; name a file", what, name))
+		return 0, exitcode.With(exitcode.NoInput, fmt.Errorf("%s is not a regular file; name a file", name))
 	case mode&0o002 != 0:
-		return 0, exitcode.With(exitcode.Config, fmt.Errorf("%s: every user of this machine may change %s (mode %04o); chmod o-w it", what, name, mode.Perm()))
+		return 0, exitcode.With(exitcode.Config, fmt.Errorf("every user of this machine may change %s (mode %04o); chmod o-w it", name, mode.Perm()))
 	}
 	return mode.Perm(), nil
 }
 
 // refused is what the toolkit or YAML has against the file, on one line.
 func refused(name string, err error) error {
-	return exitcode.With(exitcode.Config, fmt.Errorf("web.config_file: %s: %s; correct it, see the web configuration of prometheus/exporter-toolkit", name, strings.Join(strings.Fields(err.Error()), " ")))
+	return exitcode.With(exitcode.Config, fmt.Errorf("%s: %s; correct it, see the web configuration of prometheus/exporter-toolkit", name, strings.Join(strings.Fields(err.Error()), " ")))
 }

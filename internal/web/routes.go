@@ -14,6 +14,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /metrics", newTurnstile(paced(s.opt.Page)))
 	mux.Handle("GET /-/healthy", state("healthy", s.opt.Healthy))
 	mux.Handle("GET /-/ready", state("ready", s.opt.Ready))
+	mux.HandleFunc("POST /-/reload", s.reload)
 	return mux
 }
 
@@ -22,6 +23,7 @@ func index(w http.ResponseWriter, _ *http.Request) {
 /metrics    measurements for Prometheus and VictoriaMetrics
 /-/healthy  200 while every worker makes its tick
 /-/ready    200 once the first round is complete
+/-/reload   POST: load the configuration again
 `)
 }
 

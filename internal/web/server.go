@@ -37,10 +37,14 @@ const (
 type Options struct {
 	Page        http.Handler // /metrics
 	Credentials Credentials
-	ConfigFile  string // of prometheus/exporter-toolkit, as CheckConfigFile judges it; "": neither TLS nor users
+	ConfigFile  string // of prometheus/exporter-toolkit, as Judge judges it; "": neither TLS nor users
 
 	Healthy func() error // for /-/healthy: nil, or what is wrong
 	Ready   func() error // for /-/ready: nil, or what is missing
+
+	// Reload is for /-/reload. What is wrong with a configuration comes as
+	// config.Faults.
+	Reload func(context.Context) (Reloaded, error)
 
 	Log *slog.Logger // nil: slog.Default()
 }
@@ -51,6 +55,7 @@ type Server struct {
 	opt      Options
 	http     http.Server
 	listener net.Listener
+	origin   http.CrossOriginProtection
 	log      *slog.Logger
 }
 
