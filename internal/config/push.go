@@ -36,7 +36,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // webSection is where the HTTP server's keys are.
 var webSection = section{name: "web", ours: true, fields: []field{
-	{name: "config_file", text: true, absent: "", read: as(value.fileName)},
+	{name: "config_file", restart: true, text: true, absent: "", read: as(value.fileName)},
 }}
 
 // pushSection is where the keys of pushing are.
