@@ -85,7 +85,7 @@ var trouble = map[string][]string{
 	"NetprobeNotSent":               {"huge"},
 	"NetprobeUnknown":               {""},
 	"NetprobeRingOverflow":          {""},
-	"NetprobeNameUnresolved":        nil,
+	"NetprobeNameUnresolved":        {"nameless"},
 	"NetprobeNameUnstable":          nil,
 	"NetprobeSeriesLeftOut":         nil,
 	"NetprobeDown":                  nil,

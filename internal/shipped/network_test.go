@@ -28,7 +28,6 @@ import (
 type network struct {
 	prober *lab.Host
 	iface  string
-	client *http.Client // from the prober's host
 	odd    *oddHost
 	probe  *lab.Process
 }
@@ -64,22 +63,36 @@ func newNetwork(t *testing.T) *network {
 	}
 	far.DropShare(lab.Input, lab.Match{Proto: lab.TCP, Port: 82}, 1, 4)
 	router.Reject(lab.Forward, lab.Match{Proto: lab.TCP, Port: 83}, lab.AdminProhibited)
-	n := &network{prober: p, iface: near.Name, odd: startOdd(t, odd)}
-	n.client = &http.Client{Timeout: patience, Transport: &http.Transport{
+	return &network{prober: p, iface: near.Name, odd: startOdd(t, odd)}
+}
+
+// get reads a URL from inside a host.
+func get(h *lab.Host, url string) (string, error) {
+	client := http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
-			err = p.Do(func() (err error) {
+			err = h.Do(func() (err error) {
 				c, err = new(net.Dialer).DialContext(ctx, network, addr)
 				return err
 			})
 			return c, err
 		},
 	}}
-	return n
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, body)
+	}
+	return string(body), err
 }
 
 // configuration probes everything in the network. Of these targets lossy,
-// rejected and nobody are in trouble, and huge cannot be sent.
+// rejected and nobody are in trouble, huge cannot be sent, and nameless has a name
+// that no server here knows.
 const configuration = `
 global: {probe_name: lab, interval: 1, nb_proc: 1, logging_level: INFO, prometheus_address: 127.0.0.1, prometheus_port: 8000, dns_update_interval: 0}
 groups: {g: {src_port_a: 65000, src_port_z: 65019}, other: {src_port_a: 65020, src_port_z: 65039, dscp: 8}}
@@ -93,10 +106,19 @@ targets:
   rejected: {type: TCPsyn, destination: 198.51.100.2, dst_port: 83, nb_packets: 10, timeout: 0.4}
   nobody: {type: ICMPping, destination: 192.0.2.99, nb_packets: 10, timeout: 0.4}
   huge: {type: UDPunreachable, destination: 198.51.100.2, dst_port: 33435, nb_packets: 2, timeout: 0.4, ip_payload_size: 3000}
+  nameless: {type: ICMPping, destination: nameless.invalid, nb_packets: 2, timeout: 0.4}
   odd: {type: ICMPping, destination: 203.0.113.2, nb_packets: 40, timeout: 0.2, explicit_groups: {exclude_from: [other]}}
 `
 
-const settings = "metrics: {histograms: [open, ping]}\n"
+const settings = `
+metrics: {histograms: [open, ping]}
+inventories: {rack: {file: rack.jsonl}}
+`
+
+// inventory names one target twice.
+const inventory = `{"hostname": "a", "type": "ICMPping", "destination": "198.51.100.2", "groups": ["g"]}
+{"hostname": "a", "type": "ICMPping", "destination": "198.51.100.2", "groups": ["g"]}
+`
 
 // start starts the program and VictoriaMetrics. The latter scrapes every two
 // seconds; all else is the file in configs/.
@@ -107,6 +129,7 @@ func (n *network) start(t *testing.T) {
 	scrape := strings.Replace(string(read(t, "victoria-metrics", "scrape.yml")), "scrape_interval: 10s", "scrape_interval: 2s", 1)
 	n.run(t, vm, "-promscrape.config="+write(t, dir, "scrape.yml", []byte(scrape)), "-storageDataPath="+filepath.Join(dir, "data"),
 		"-httpListenAddr=127.0.0.1:8428", "-search.latencyOffset=0s", "-memory.allowedBytes=64MiB", "-loggerLevel=WARN")
+	write(t, dir, "rack.jsonl", []byte(inventory))
 	n.probe = n.run(t, binary, "run", "--iface", n.iface,
 		"--config", write(t, dir, "netprobe.yaml", []byte(configuration)), "--settings", write(t, dir, "settings.yaml", []byte(settings)))
 	eventually(t, "the program's figures in VictoriaMetrics", func() bool {
@@ -153,19 +176,11 @@ func (n *network) queryRange(expr string) ([]sample, error) {
 
 // ask reads the data of an answer of VictoriaMetrics' query API.
 func (n *network) ask(call string, query url.Values, data any) error {
-	resp, err := n.client.Get("http://127.0.0.1:8428/api/v1/" + call + "?" + query.Encode())
+	body, err := get(n.prober, "http://127.0.0.1:8428/api/v1/"+call+"?"+query.Encode())
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", resp.Status, body)
-	}
-	return json.Unmarshal(body, &struct{ Data any }{data})
+	return json.Unmarshal([]byte(body), &struct{ Data any }{data})
 }
 
 // overflow stops the program for a moment while more answers come than its
