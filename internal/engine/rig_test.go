@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,7 +87,7 @@ func planOf(t *testing.T, interval time.Duration, ports [2]uint16, targets ...co
 	for i := range targets {
 		targets[i].Groups = []int{0}
 		targets[i].Family = "ipv4"
-		if netip.MustParseAddr(targets[i].Destination).Is6() {
+		if strings.Contains(targets[i].Destination, ":") {
 			targets[i].Family = "ipv6"
 		}
 	}

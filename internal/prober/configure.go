@@ -45,6 +45,7 @@ func (p *prober) load() (cfg *config.Config, err error) {
 		return nil, err
 	}
 	cfg.Warnings = append(cfg.Warnings, doubts...)
+	p.app.AddRepeated(cfg.Repeated)
 	return cfg, pinnable(cfg)
 }
 
@@ -78,7 +79,6 @@ func (p *prober) heed(cfg *config.Config) {
 			say(p.Log.Warn, w.String())
 		}
 	}
-	p.app.AddRepeated(cfg.Repeated)
 }
 
 // levels are netprobify's names for log levels.

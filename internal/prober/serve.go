@@ -5,6 +5,7 @@ package prober
 import (
 	"context"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 func (p *prober) listen() error {
 	p.server = web.New(web.Options{
 		Page: metrics.New(p.exposition()), Credentials: web.CredentialsFromEnv(), ConfigFile: p.cfg.Web.ConfigFile,
-		Healthy: p.healthy, Ready: p.ready, Log: p.Log,
+		Healthy: p.healthy, Ready: p.ready, Worst: http.HandlerFunc(p.serveWorst), Log: p.Log,
 		Reload: func(ctx context.Context) (web.Reloaded, error) {
 			r, err := p.reload(ctx)
 			return web.Reloaded(r), err

@@ -15,6 +15,9 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("GET /-/healthy", state("healthy", s.opt.Healthy))
 	mux.Handle("GET /-/ready", state("ready", s.opt.Ready))
 	mux.HandleFunc("POST /-/reload", s.reload)
+	if s.opt.Worst != nil {
+		mux.Handle("GET /-/worst", newTurnstile(s.opt.Worst))
+	}
 	return mux
 }
 
@@ -24,6 +27,7 @@ func index(w http.ResponseWriter, _ *http.Request) {
 /-/healthy  200 while every worker makes its tick
 /-/ready    200 once the first round is complete
 /-/reload   POST: load the configuration again
+/-/worst    the addresses that answer worst; ?target=NAME, ?n=20
 `)
 }
 

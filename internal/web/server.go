@@ -39,6 +39,8 @@ type Options struct {
 	Credentials Credentials
 	ConfigFile  string // of prometheus/exporter-toolkit, as Judge judges it; "": neither TLS nor users
 
+	Worst http.Handler // /-/worst, the addresses that answer worst; nil: there is none
+
 	Healthy func() error // for /-/healthy: nil, or what is wrong
 	Ready   func() error // for /-/ready: nil, or what is missing
 
