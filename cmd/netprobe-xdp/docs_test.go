@@ -61,9 +61,14 @@ func TestMetricsPage(t *testing.T) {
 	}
 	slices.Sort(reasons)
 	_, table, _ := strings.Cut(doc, "| reason | meaning |")
-	table, _, _ = strings.Cut(table, "\n## ")
+	table, _, _ = strings.Cut(strings.TrimSpace(table), "\n\n")
 	if diff := cmp.Diff(reasons, found("(?m)^\\| `([a-z_]+)` \\|", table)); diff != "" {
 		t.Errorf("reasons (-), in docs/metrics.md (+):\n%s", diff)
+	}
+	for d := range (result.Snapshot{}).Unknown {
+		if name := result.Doubt(d).String(); !strings.Contains(doc, "| `"+name+"` |") {
+			t.Errorf("docs/metrics.md lacks the reason %s", name)
+		}
 	}
 	for c := range (result.Snapshot{}).Causes {
 		if name := result.Cause(c).String(); !strings.Contains(doc, "`"+name+"`") {
