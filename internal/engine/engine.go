@@ -68,8 +68,10 @@ type Engine struct {
 	hops      arena[hop]
 	slots     arena[slot]
 
-	suspects    suspects
-	clockFaults atomic.Uint64
+	suspects     suspects
+	longest      atomic.Int64 // timeout, ns
+	confirmation confirmation
+	clockFaults  atomic.Uint64
 
 	mu       sync.Mutex // guards what follows
 	names    map[string]uint32
@@ -78,7 +80,6 @@ type Engine struct {
 	classes  map[classKey]*class
 	timeouts []int64              // ns; one expiry queue each
 	ends     []uint32             // slots, by worker and timeout
-	longest  time.Duration        // timeout
 	maxFrame int                  // bytes
 	fresh    map[uint32]int       // flows without slots, and how many they need
 	staged   map[uint32]uint32    // legs that get another flow with the next publish
@@ -112,6 +113,7 @@ func New(o Options) (*Engine, error) {
 	if e.clock, err = newClock(); err != nil {
 		return nil, err
 	}
+	e.confirmation.start(e)
 	count := min(len(o.Sockets), runtime.NumCPU(), 256)
 	if o.Workers > 0 {
 		count = min(count, o.Workers)
@@ -133,6 +135,7 @@ func New(o Options) (*Engine, error) {
 // Run works until ctx ends.
 func (e *Engine) Run(ctx context.Context) {
 	var workers sync.WaitGroup
+	workers.Go(func() { e.confirmWanted(ctx) })
 	for _, w := range e.workers {
 		workers.Go(func() { w.run(ctx) })
 	}

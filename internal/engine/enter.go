@@ -70,7 +70,7 @@ func (e *Engine) classOf(p *plan.Target, g *plan.Group) *class {
 		for range e.workers {
 			e.ends = append(e.ends, e.slots.take(1))
 		}
-		e.longest = max(e.longest, p.Timeout)
+		e.longest.Store(max(e.longest.Load(), int64(p.Timeout)))
 	}
 	e.classes[key] = c
 	return c

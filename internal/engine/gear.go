@@ -80,6 +80,7 @@ func (e *Engine) Use(ctx context.Context, sockets []*xsk.Socket, maxFrame int) e
 			}
 		}
 	}
+	e.confirmation.serve(len(sockets))
 	e.mu.Lock()
 	changed := e.maxFrame != maxFrame
 	e.maxFrame = maxFrame

@@ -80,7 +80,7 @@ func (e *Engine) release(n uint32) {
 	}
 	f := e.flows.at(n)
 	if f.users--; f.users == 0 {
-		e.retired[n] = time.Now().Add(resting + e.longest)
+		e.retired[n] = time.Now().Add(resting + time.Duration(e.longest.Load()))
 	}
 }
 
@@ -170,7 +170,7 @@ type leaving struct {
 
 // leave notes that a target was removed.
 func (e *Engine) leave(n uint32, t *target) {
-	l := leaving{at: time.Now().Add(2*resting + e.longest)} // after its flows
+	l := leaving{at: time.Now().Add(2*resting + time.Duration(e.longest.Load()))} // after its flows
 	e.eachLeg(t, func(leg uint32) {
 		if flow, _ := e.legs.at(leg).way(); flow != 0 && e.flows.at(flow).users > 1 {
 			l.shared = append(l.shared, flow)

@@ -10,7 +10,7 @@ import (
 
 // expire counts the probes whose time is over, and those that another worker
 // saw answered. Until seen, all answers that had arrived have been read, and
-// what our own side dropped is known.
+// what our own side dropped or missed is known.
 func (w *worker) expire(seen int64) {
 	e := w.engine
 	for _, q := range w.expiries {

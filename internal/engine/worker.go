@@ -129,7 +129,7 @@ func (w *worker) run(ctx context.Context) {
 		w.collect()
 		if now-w.seen.Load() > int64(checkDrops) {
 			w.checkDrops(now)
-			w.expire(w.engine.seenByAll(now))
+			w.expire(w.confirmed(w.engine.seenByAll(now)))
 		}
 		w.expect()
 		wait := w.sendDue()

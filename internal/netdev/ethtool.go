@@ -106,6 +106,22 @@ func queues(ifindex int) (q Queues, ok bool, err error) {
 	return q, q.Receive() > 0, nil
 }
 
+// ReceiveQueues asks the driver how many receive queues the interface has now; 0
+// where it cannot say. It is not for the packet path.
+func (l *Link) ReceiveQueues() (n int, err error) {
+	err = l.ns.do(func() error {
+		q, known, err := queues(l.Index())
+		if err != nil {
+			return fmt.Errorf("interface %s%s: %w", l.Name(), l.ns, err)
+		}
+		if known {
+			n = q.Receive()
+		}
+		return nil
+	})
+	return n, err
+}
+
 // feature says whether a feature of the driver is switched on. name is the
 // kernel's (netdev_features_strings in net/ethtool/common.c).
 func feature(ifindex int, name string) (bool, error) {

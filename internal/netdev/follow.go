@@ -233,6 +233,9 @@ func (l *Link) setState(s *linkState) {
 		s.index, s.name, s.mac, s.mtu = was.index, was.name, was.mac, was.mtu
 	}
 	l.state.Store(s)
+	if was.up && !s.up {
+		l.downs.Add(1)
+	}
 	switch {
 	case s.gone:
 		l.log.Error("the interface is gone; probes are not sent until there is one of its name")

@@ -37,6 +37,7 @@ type Link struct {
 
 	stateMu sync.Mutex // held while state is replaced
 	state   atomic.Pointer[linkState]
+	downs   atomic.Uint64
 	changes chan struct{}
 	soon    atomic.Bool // a signal on changes is under way
 	watch   *watchList
@@ -248,6 +249,10 @@ func (l *Link) MTU() int { return l.state.Load().mtu }
 
 // Up says whether the interface is up and has carrier.
 func (l *Link) Up() bool { return l.state.Load().up }
+
+// Downs is how often the interface went down, lost its carrier or went away since
+// Open. It does not block.
+func (l *Link) Downs() uint64 { return l.downs.Load() }
 
 // Gone says whether the interface was deleted or moved to another namespace. It
 // does not come back: one of the same name is another interface, which Reopen

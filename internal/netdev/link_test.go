@@ -184,7 +184,7 @@ func TestInspect(t *testing.T) {
 	for _, row := range r.Rows() {
 		text.WriteString(row.Label + ": " + row.Value + "\n")
 	}
-	for _, want := range []string{"driver: veth\n", "MTU: 1500\n", "queues: 2 receive, 2 transmit (at most 2 and 2)\n", "XDP slot: free\n", "AF_XDP sockets: yes\n", "CAP_NET_ADMIN: yes\n"} {
+	for _, want := range []string{"driver: veth\n", "MTU: 1500\n", "queues: 2 receive, 2 transmit (at most 2 and 2); a run takes them all, and meanwhile the kernel refuses fewer\n", "XDP slot: free\n", "AF_XDP sockets: yes\n", "CAP_NET_ADMIN: yes\n"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no line %q in\n%s", want, text.String())
 		}

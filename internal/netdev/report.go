@@ -78,7 +78,7 @@ func (r *Report) Rows() []Row {
 	add("state", stateText(i))
 	add("MAC", i.MAC)
 	add("MTU", strconv.Itoa(i.MTU))
-	add("queues", fmt.Sprintf("%d receive, %d transmit (at most %d and %d)",
+	add("queues", fmt.Sprintf("%d receive, %d transmit (at most %d and %d); a run takes them all, and meanwhile the kernel refuses fewer",
 		i.Queues.Receive(), i.Queues.Transmit(), i.Queues.MaxRX+i.Queues.MaxCombined, i.Queues.MaxTX+i.Queues.MaxCombined))
 	add("addresses", join(i.Addresses))
 	add("gateways", join(r.Gateways))

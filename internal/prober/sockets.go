@@ -81,10 +81,10 @@ func (t *port) open(log *slog.Logger, info netdev.Info) error {
 	return nil
 }
 
-// openSockets opens a socket on every receive queue that has none, inside the
-// interface's namespace.
+// openSockets opens a socket on every receive queue, inside the interface's
+// namespace.
 func (t *port) openSockets(info netdev.Info) error {
-	for q := len(t.sockets); q < receiveQueues(info); q++ {
+	for q := range receiveQueues(info) {
 		s, err := xsk.Open(xsk.Options{
 			Ifindex: info.Index, Queue: q, RxFrames: t.options.rxFrames, TxFrames: txFrames,
 			FrameSize: t.options.frameSize, Bind: t.options.bind,
@@ -93,7 +93,7 @@ func (t *port) openSockets(info netdev.Info) error {
 			return err
 		}
 		t.mu.Lock()
-		t.sockets = append(slices.Clip(t.sockets), s) // the engine has the old list
+		t.sockets = append(t.sockets, s)
 		t.mu.Unlock()
 		if err := t.program.Register(q, s.FD()); err != nil {
 			return err

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
 )
 
@@ -19,10 +18,13 @@ const tendEvery = 250 * time.Millisecond
 // tend keeps a port's program and sockets where its interface is, until ctx
 // ends:
 //
-//	the interface is gone             everything is closed until one of its name is there
-//	the program was taken off         it is attached again
-//	there are more receive queues     they get sockets
-//	the MTU needs larger UMEM frames  all sockets are opened anew
+//	the interface is gone             until there is one of its name again
+//	the program was taken off
+//	there are more receive queues     which need sockets, and on veth the program anew
+//	the MTU needs larger UMEM frames
+//
+// In each case the program is detached, all sockets are closed, and as soon as it
+// can be all is opened again.
 //
 // What stands in the way is said once, and tried again.
 func (t *port) tend(ctx context.Context, log *slog.Logger) {
@@ -50,41 +52,34 @@ func (t *port) tend(ctx context.Context, log *slog.Logger) {
 
 // mend does what there is to do now.
 func (t *port) mend(ctx context.Context, log *slog.Logger) error {
-	if t.link.Gone() {
+	switch reach, err := t.engine.Confirm(); {
+	case len(t.sockets) == 0 && !t.link.Gone():
+	case t.link.Gone():
 		if err := t.letGo(ctx); err != nil {
 			return err
 		}
 		if err := t.link.Reopen(); err != nil {
 			return err
 		}
-	}
-	info, err := t.link.Info()
-	if err != nil {
-		return err // it may be going just now
-	}
-	attached, err := t.program.Attached()
-	switch {
 	case err != nil:
-		return err
-	case !attached && len(t.sockets) > 0, len(t.sockets) > 0 && frameSizeFor(info.MTU) > t.options.frameSize:
-		log.Warn("opening the interface anew", "interface", t.name, "attached", attached, "mtu", info.MTU)
+		return err // it may be going just now
+	case !reach.Attached, reach.Queues > len(t.sockets), frameSizeFor(t.link.MTU()) > t.options.frameSize:
+		log.Warn("opening the interface anew", "interface", t.name, "attached", reach.Attached, "queues", reach.Queues, "mtu", t.link.MTU())
 		if err := t.letGo(ctx); err != nil {
-			return err
-		}
-		fallthrough
-	case len(t.sockets) == 0:
-		if err := t.program.Fit(mostQueues(info)); err != nil {
-			return err
-		}
-		if err := t.open(log, info); err != nil {
-			return err
-		}
-	case receiveQueues(info) > len(t.sockets):
-		if err := t.grow(log, info); err != nil {
 			return err
 		}
 	default:
 		return nil
+	}
+	info, err := t.link.Info()
+	if err != nil {
+		return err
+	}
+	if err := t.program.Fit(mostQueues(info)); err != nil {
+		return err
+	}
+	if err := t.open(log, info); err != nil {
+		return err
 	}
 	return t.engine.Use(ctx, t.sockets, xsk.MaxFrame(t.options.frameSize))
 }
@@ -98,14 +93,4 @@ func (t *port) letGo(ctx context.Context) error {
 		}
 	}
 	return errors.Join(t.program.Detach(), t.closeSockets())
-}
-
-// grow opens sockets on queues that were added.
-func (t *port) grow(log *slog.Logger, info netdev.Info) error {
-	before := len(t.sockets)
-	if err := t.link.Do(func() error { return t.openSockets(info) }); err != nil {
-		return err
-	}
-	log.Info("receive queues were added, and have sockets now", "interface", t.name, "were", before, "are", len(t.sockets))
-	return nil
 }

@@ -64,10 +64,12 @@ const (
 	RingOverflow  Doubt = iota // a receive ring was full, and answers were dropped
 	StalledWorker              // nobody looked at a receive ring for too long
 	Detached                   // the interface was gone, or our program or sockets were not on it
+	UnservedQueue              // answers came in on a receive queue that had no socket yet
+	WentDown                   // the link went down: of the answers some may have been on their way
 	numDoubts
 )
 
-var doubtNames = [numDoubts]string{"ring_overflow", "stalled_worker", "detached"}
+var doubtNames = [numDoubts]string{"ring_overflow", "stalled_worker", "detached", "unserved_queue", "link_down"}
 
 // String returns the label value.
 func (d Doubt) String() string { return doubtNames[d] }
