@@ -37,6 +37,17 @@ type planSummary struct {
 	Groups          int      `json:"groups"`
 	ProbesPerSecond float64  `json:"probes_per_second"`
 	Warnings        []string `json:"warnings"`
+	// Blocked are the targets that are not sent to, wholly or in part.
+	Blocked []blocked `json:"blocked,omitempty"`
+}
+
+// blocked is a target with addresses that safety.block_file holds, or
+// safety.allow_file does not.
+type blocked struct {
+	Target    string     `json:"target"`
+	First     netip.Addr `json:"first"`     // of the addresses concerned
+	Addresses int        `json:"addresses"` // so many
+	Of        int        `json:"of"`        // of all of the target's
 }
 
 // checkFlags are the flags of check.
@@ -52,8 +63,9 @@ func newCheck() *cobra.Command {
 		Short: "judge a configuration, an interface, or both",
 		Long: `check reads a configuration and prints every fault, one a line on stderr, as
 "file:line: key: what was read; what is allowed", and warnings as "warning: ...".
-When there is no fault it says on stdout what the plan amounts to. Without FILE
-it takes the one that run would take.
+When there is no fault it says on stdout what the plan amounts to, and which
+targets safety.block_file or allow_file block. Without FILE it takes the one that
+run would take.
 
 With --iface it reports what decides whether probes can leave by an interface:
 driver, MTU, queues, the XDP slot and who holds it, VLAN stripping, kernel,
@@ -117,7 +129,28 @@ func (f *checkFlags) judge(ctx context.Context, stderr io.Writer, args []string)
 		s.Warnings = append(s.Warnings, w.String())
 		fmt.Fprintln(stderr, "warning: "+w.String())
 	}
+	s.Blocked = blockedOf(cfg.Safety.Lists, p)
 	return s, nil
+}
+
+// blockedOf lists the targets that the lists block; those with a name are known
+// only once it resolves.
+func blockedOf(lists *config.Lists, p *plan.Plan) (all []blocked) {
+	for _, t := range p.Targets {
+		b := blocked{Target: t.Name, Of: len(t.Addrs)}
+		for _, a := range t.Addrs {
+			if !lists.Blocked(a) {
+				continue
+			}
+			if b.Addresses++; b.Addresses == 1 {
+				b.First = a
+			}
+		}
+		if b.Addresses > 0 {
+			all = append(all, b)
+		}
+	}
+	return all
 }
 
 // hostView returns what the kernel says of addresses in the namespace of the
@@ -161,6 +194,9 @@ func (c *checked) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if s := c.Configuration; s != nil {
 		fmt.Fprintf(t, "%s: %s, %s, %.4g probes/s\n", s.File, count(s.Targets, "target"), count(s.Groups, "group"), s.ProbesPerSecond)
+		for _, b := range s.Blocked {
+			fmt.Fprintf(t, "blocked: %s: %d of %d addresses, the first is %s\n", b.Target, b.Addresses, b.Of, b.First)
+		}
 	}
 	for i, r := range c.Interfaces {
 		if i > 0 || c.Configuration != nil {

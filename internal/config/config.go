@@ -115,6 +115,8 @@ type Safety struct {
 	MaxPrefixPPS  int            // probes per second into one /24 or /48
 	AllowRanges   []netip.Prefix // otherwise refused ranges that are allowed by name
 	ForeignSource bool           // permit source addresses the kernel does not call local
+	Lists         *Lists         // of block_file and allow_file, read; nil: neither is set
+	KillFile      string         // while this file exists nothing is sent; "": there is none
 }
 
 // Metrics is our own section `metrics`.

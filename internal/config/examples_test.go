@@ -24,7 +24,7 @@ func TestExamples(t *testing.T) {
 
 	dir := t.TempDir()
 	var text, list []byte
-	for _, name := range []string{"settings.yaml", "racks.jsonl", "netprobe.yaml"} {
+	for _, name := range []string{"settings.yaml", "racks.jsonl", "blocked.txt", "allowed.txt", "netprobe.yaml"} {
 		var err error
 		if text, err = os.ReadFile(filepath.Join(configs, name)); err != nil {
 			t.Fatal(err)

@@ -39,6 +39,7 @@ func (d *decoder) finish() (*Config, error) {
 	d.required(k)
 	d.openable(k)
 	d.checkPush(k)
+	lists := d.lists(k.String("safety.block_file"), k.String("safety.allow_file"))
 	if len(d.inventories) == 0 {
 		d.checkHistograms()
 	}
@@ -46,6 +47,7 @@ func (d *decoder) finish() (*Config, error) {
 		return nil, d.failed()
 	}
 	d.fill(k)
+	d.cfg.Safety.Lists = lists
 	for i := range d.drafts {
 		t := &d.drafts[i]
 		if !t.ownDNS {
@@ -228,6 +230,7 @@ func (d *decoder) fill(k *koanf.Koanf) {
 		MaxPPS:        k.Int("safety.max_pps"),
 		MaxPrefixPPS:  k.Int("safety.max_prefix_pps"),
 		ForeignSource: k.Bool("safety.foreign_source"),
+		KillFile:      k.String("safety.kill_file"),
 	}
 	for _, s := range get[[]string](k, "safety.allow_ranges") {
 		d.cfg.Safety.AllowRanges = append(d.cfg.Safety.AllowRanges, netip.MustParsePrefix(s))

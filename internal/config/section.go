@@ -68,6 +68,9 @@ var sections = []section{
 		{name: "max_prefix_pps", absent: 2_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
 		{name: "allow_ranges", list: true, text: true, absent: []string(nil), read: as(value.ranges)},
 		{name: "foreign_source", absent: false, read: as(value.boolean)},
+		{name: "block_file", text: true, absent: "", read: as(value.fileName)},
+		{name: "allow_file", text: true, absent: "", read: as(value.fileName)},
+		{name: "kill_file", text: true, absent: "", read: as(value.fileName)},
 	}},
 	{name: "metrics", ours: true, fields: []field{
 		{name: "max_series", absent: 200_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
@@ -227,9 +230,8 @@ func (d *decoder) checkHistograms() {
 
 // ranges returns prefixes in canonical text; an address is its own prefix.
 func (v value) ranges() ([]string, bool) {
-	const allowed = "a prefix without host bits such as 127.0.0.0/8, or an address"
 	return list(v, "prefixes or addresses", func(it value) (string, bool) {
-		s, ok := it.text(allowed)
+		s, ok := it.text(prefixAllowed)
 		if !ok {
 			return "", false
 		}
@@ -238,7 +240,7 @@ func (v value) ranges() ([]string, bool) {
 		}
 		p, err := netip.ParsePrefix(s)
 		if err != nil || p != p.Masked() {
-			it.wrong(allowed)
+			it.wrong(prefixAllowed)
 			return "", false
 		}
 		return p.String(), true

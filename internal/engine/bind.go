@@ -68,6 +68,10 @@ type answer struct {
 
 func (e *Engine) ask(from router, dst, src netip.Addr) answer {
 	a := answer{src: src}
+	if e.Lists.Blocked(dst) {
+		a.err = errBlocked
+		return a
+	}
 	if e.ForeignSource {
 		a.route, a.err = from.RouteForeign(dst, src)
 	} else {
@@ -198,7 +202,13 @@ func (e *Engine) unbind(t *target, group *plan.Group, leg uint32, dst netip.Addr
 	}
 }
 
+// errBlocked says that nothing may be sent to an address.
+var errBlocked = errors.New("safety.block_file holds the address, or safety.allow_file does not")
+
 func (e *Engine) reasonOf(err error) result.Reason {
+	if errors.Is(err, errBlocked) {
+		return result.Blocked
+	}
 	if !e.Link.Up() {
 		return result.LinkDown // with the interface go its routes
 	}

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
@@ -24,7 +25,8 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
 )
 
-// Options are what one engine works with. All are required but Log.
+// Options are what one engine works with. All are required but Log,
+// and what has a meaning when it is nil.
 type Options struct {
 	Link          *netdev.Link
 	Program       *steer.Program // attached, with the sockets registered
@@ -37,6 +39,8 @@ type Options struct {
 	Percentiles   []int
 	Limiter       *Limiter                 // shared by all engines
 	ForeignSource bool                     // sources need not be local addresses
+	Lists         *config.Lists            // of addresses that nothing is sent to; nil: none
+	Stopped       *atomic.Bool             // while true nothing is sent, from the next tick on; nil: never
 	Workers       int                      // 0: one per queue, at most one per CPU
 	Pinning       []int                    // CPUs for the workers, in turn; empty: not pinned
 	Histogram     func(target string) bool // whether to keep one; nil: for none
@@ -97,6 +101,9 @@ type Engine struct {
 
 // New returns an engine that sends nothing until Run.
 func New(o Options) (*Engine, error) {
+	if o.Stopped == nil {
+		o.Stopped = new(atomic.Bool)
+	}
 	e := &Engine{
 		Options: o, tick: int64(o.Tick),
 		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, fresh: map[uint32]int{},

@@ -30,6 +30,10 @@ func (w *worker) probe(t *target, now int64) {
 	}
 	r := w.begin(s, t.round, e.planned(t, s))
 	r.dispatched++
+	if e.Stopped.Load() {
+		w.skip(s, r, result.Stopped)
+		return
+	}
 	if now-t.due() > e.interval.Load() {
 		w.skip(s, r, result.Behind)
 		return
@@ -174,6 +178,10 @@ func (w *worker) nextOffset(f *flow, key *packet.Flow, s *series, mac [6]byte) u
 // sendResets answers the SYN-ACKs of this tick: the kernel never saw the
 // connections, so nobody else closes them.
 func (w *worker) sendResets() {
+	if w.engine.Stopped.Load() {
+		w.resets = w.resets[:0] // a peer that repeats its SYN-ACK later gets its reset then
+		return
+	}
 	if len(w.sockets) == 0 {
 		w.resets = w.resets[:0]
 		return

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// netprobify's families beside the measurements.
+// netprobify's families beside the measurements, and one of ours.
 var (
 	netprobifyInfo   = family{"netprobify_info", gauge, "some info regarding netprobify"}
 	threshold        = family{"threshold", gauge, "threshold for alerting systems."}
@@ -20,6 +20,7 @@ var (
 	iterationTime    = family{"app_iteration_time_seconds", gauge, "time to finish one round of probing."}
 	processTimedOut  = family{"app_process_timed_out_total", counter, "a process was taking too long and had timed out."}
 	reloadFailed     = family{"app_reload_conf_failed_status", gauge, "failed to load the configuration file."}
+	stopped          = family{"netprobe_stopped", gauge, "1 while all sending is stopped by safety.kill_file."}
 )
 
 // appSeries is how many time series thresholds and resolution of t are.
@@ -119,6 +120,10 @@ func (p *page) program(app *App) {
 	e.family(reloadFailed)
 	p.beginProbe(reloadFailed.name)
 	e.uint(oneIf(app.ReloadFailed.Load()))
+
+	e.family(stopped)
+	p.beginProbe(stopped.name)
+	e.uint(oneIf(app.Stopped.Load()))
 }
 
 func (p *page) beginProbe(name string) {

@@ -17,6 +17,9 @@ type App struct {
 	// ReloadFailed is whether the last load of the configuration failed.
 	ReloadFailed atomic.Bool
 
+	// Stopped is whether all sending is stopped, by safety.kill_file.
+	Stopped atomic.Bool
+
 	iteration atomic.Int64 // ns + 1; 0: no round is over yet
 
 	mu       sync.Mutex

@@ -46,8 +46,11 @@ func (p *prober) apply(next *config.Config, again bool) (Report, error) {
 	for port, names := range c.remove {
 		failed = append(failed, port.engine.Remove(names...))
 	}
+	if next.Safety.Lists.Equal(p.cfg.Safety.Lists) {
+		next.Safety.Lists = p.cfg.Safety.Lists // so that nothing is bound anew for them
+	}
 	for _, port := range p.ports {
-		port.engine.Configure(engine.Settings{Interval: c.plan.Interval, ForeignSource: next.Safety.ForeignSource})
+		port.engine.Configure(engine.Settings{Interval: c.plan.Interval, ForeignSource: next.Safety.ForeignSource, Lists: next.Safety.Lists})
 	}
 	p.limiter.SetRate(float64(next.Safety.MaxPPS))
 	p.adopt(c)

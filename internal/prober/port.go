@@ -118,7 +118,7 @@ func (t *port) attach(p *prober, limiter *engine.Limiter) error {
 	t.engine, err = engine.New(engine.Options{
 		Link: t.link, Program: t.program, Sockets: t.sockets, MaxFrame: xsk.MaxFrame(t.options.frameSize),
 		Secret: p.secret, Store: &p.store, Interval: p.plan.Interval, Tick: p.cfg.Engine.Tick,
-		Percentiles: p.plan.Percentiles, Limiter: limiter, ForeignSource: p.cfg.Safety.ForeignSource,
+		Percentiles: p.plan.Percentiles, Limiter: limiter, ForeignSource: p.cfg.Safety.ForeignSource, Lists: p.cfg.Safety.Lists, Stopped: &p.stopped,
 		Workers: p.cfg.Engine.Workers, Pinning: p.cfg.Engine.Pinning, Histogram: p.histogram, Astray: p.noteAstray, Log: p.Log,
 	})
 	return err

@@ -94,6 +94,9 @@ type prober struct {
 
 	shownMu sync.RWMutex // held while a scrape reads counters
 	closed  bool         // there are none any more
+
+	stopped    atomic.Bool // safety.kill_file is there: nothing is sent
+	killUnseen bool        // it was said that safety.kill_file cannot be looked for
 }
 
 // Run probes until ctx ends, which is success. It opens in an order that leaves
@@ -154,7 +157,9 @@ func (p *prober) work(ctx context.Context) error {
 	p.Log.Info("probing", "interfaces", p.ifaces(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
 		"interval", p.plan.Interval, "metrics", p.server.URL("/metrics"))
 	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan, Reload: p.reload}
+	p.lookForKillFile() // before anything is sent
 	var running sync.WaitGroup
+	running.Go(func() { p.obeyKillFile(ctx) })
 	for _, port := range p.ports {
 		running.Go(func() { port.run(ctx, p) })
 	}

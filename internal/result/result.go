@@ -21,13 +21,14 @@ const (
 	NeighbourPending               // the next hop was asked for its MAC and may still answer
 	RingFull                       // the kernel took no more frames
 	TupleBusy                      // all that the flow may carry is under way
-	Blocked                        // the address is in a refused range
+	Blocked                        // the address is in safety.block_file, or not in safety.allow_file
 	TooLarge                       // longer than the route's MTU or the frame
 	Behind                         // more than an interval overdue
+	Stopped                        // safety.kill_file is there
 	numReasons
 )
 
-var reasonNames = [numReasons]string{"no_route", "other_interface", "link_down", "neighbour_pending", "ring_full", "tuple_busy", "blocked", "too_large", "behind"}
+var reasonNames = [numReasons]string{"no_route", "other_interface", "link_down", "neighbour_pending", "ring_full", "tuple_busy", "blocked", "too_large", "behind", "stopped"}
 
 // String returns the label value.
 func (r Reason) String() string { return reasonNames[r] }
