@@ -51,7 +51,7 @@ func (t *Table) Lines() []string {
 	})
 	for _, s := range series {
 		s.Snapshot(&t.snapshot)
-		rows = append(rows, t.row(s.Labels(), s.Percentiles(), &t.snapshot))
+		rows = append(rows, t.row(t.snapshot.Labels(), t.snapshot.Percentiles(), &t.snapshot))
 	}
 	return align(rows)
 }

@@ -82,14 +82,16 @@ type Engine struct {
 	numbers  map[netip.Addr]uint32 // of locals
 	moved    map[uint32]netip.Addr // targets that lead elsewhere than planned
 	classes  map[classKey]*class
-	timeouts []int64              // ns; one expiry queue each
-	ends     []uint32             // slots, by worker and timeout
-	maxFrame int                  // bytes
-	fresh    map[uint32]int       // flows without slots, and how many they need
-	staged   map[uint32]uint32    // legs that get another flow with the next publish
-	retired  map[uint32]time.Time // flows without users, still found by late answers until then
-	dead     map[uint32]int64     // flows that nobody finds any more, since, ns
-	leaving  map[uint32]leaving   // targets that were removed
+	kinds    map[kindKey]*result.Kind
+	renamed  map[uint32]*result.Kind // series whose state is not that of their class
+	timeouts []int64                 // ns; one expiry queue each
+	ends     []uint32                // slots, by worker and timeout
+	maxFrame int                     // bytes
+	fresh    map[uint32]int          // flows without slots, and how many they need
+	staged   map[uint32]uint32       // legs that get another flow with the next publish
+	retired  map[uint32]time.Time    // flows without users, still found by late answers until then
+	dead     map[uint32]int64        // flows that nobody finds any more, since, ns
+	leaving  map[uint32]leaving      // targets that were removed
 	byHop    map[netip.Addr]uint32
 	taken    map[netip.Addr]netip.Addr // next hops of equal cost that were said to be taken, by destination
 	inTheWay *flow                     // of another worker, when a leg needed it
@@ -106,7 +108,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		Options: o, tick: int64(o.Tick),
-		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, fresh: map[uint32]int{},
+		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, kinds: map[kindKey]*result.Kind{}, renamed: map[uint32]*result.Kind{}, fresh: map[uint32]int{},
 		staged: map[uint32]uint32{}, retired: map[uint32]time.Time{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
 		byHop: map[netip.Addr]uint32{}, taken: map[netip.Addr]netip.Addr{}, deadHops: map[uint32]int64{},
 		maxFrame: o.MaxFrame,
@@ -245,6 +247,9 @@ func (e *Engine) Move(name string, to netip.Addr) error {
 	e.moved[n] = to
 	if f := e.bindFitting(e.Link, n); f != nil && f.users > 0 {
 		there := *e.targets.at(n).plan
+		if kind, ok := e.renamed[e.targets.at(n).series]; ok {
+			there.State = kind.State
+		}
 		there.Addrs = []netip.Addr{to}
 		e.remove([]string{name})
 		return e.add([]*plan.Target{&there})

@@ -29,7 +29,7 @@ func (e *Engine) enter(p *plan.Target) uint32 {
 		group := &p.Groups[g]
 		s := e.series.at(t.series + uint32(g))
 		s.class, s.target = e.classOf(p, group), n
-		s.result.Init(&s.class.kind, &p.Name)
+		s.result.Init(s.class.kind, &p.Name)
 		if e.Histogram != nil && e.Histogram(p.Name) {
 			s.result.KeepHistogram()
 		}
@@ -62,7 +62,7 @@ func (e *Engine) classOf(p *plan.Target, g *plan.Group) *class {
 	}
 	c = &class{
 		classKey: key, spare: make([][]*openRound, len(e.workers)),
-		kind: result.Kind{Metric: p.Type.Metric, Family: p.Family, State: p.State, Group: g.Name, Percentiles: e.Percentiles},
+		kind: e.kindOf(kindKey{p.Type.Metric, p.Family, p.State, g.Name}),
 	}
 	if c.expiry = slices.Index(e.timeouts, int64(p.Timeout)); c.expiry < 0 {
 		c.expiry = len(e.timeouts)

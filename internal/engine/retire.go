@@ -215,6 +215,9 @@ func (e *Engine) forget(n uint32, t *target, shared []uint32) {
 		}
 		e.legs.give(s.legs, legs)
 	}
+	for g := range t.plan.Groups {
+		delete(e.renamed, t.series+uint32(g))
+	}
 	e.series.give(t.series, uint32(len(t.plan.Groups)))
 	e.targets.give(n, 1)
 	delete(e.moved, n)

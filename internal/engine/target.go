@@ -48,7 +48,7 @@ type series struct {
 // class is what the series of many targets have in common.
 type class struct {
 	classKey
-	kind   result.Kind
+	kind   *result.Kind   // of those that nobody relabelled. Control only
 	expiry int            // number of the timeout's expiry queue, the same on all workers
 	spare  [][]*openRound // rounds to use again, by worker
 }

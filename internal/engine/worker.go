@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
 
 const (
@@ -67,8 +68,9 @@ type worker struct {
 	lag     windowMax     // how late the first due probe was, ns
 	foreign atomic.Uint64 // verified replies that match no probe
 
-	mu       sync.Mutex // guards arrived
+	mu       sync.Mutex // guards what follows
 	arrived  []uint32   // new targets, not yet in the schedule
+	renamed  []relabel  // series that get other labels
 	timeouts []int64    // of the expiry queues they need, ns, and their ends
 	ends     []uint32
 	news     atomic.Bool
@@ -90,17 +92,47 @@ func (w *worker) give(targets []uint32, timeouts []int64, ends []uint32) {
 	w.news.Store(true)
 }
 
-func (w *worker) takeTargets() {
-	w.news.Store(false)
+// relabel is a series that becomes something else.
+type relabel struct {
+	series uint32
+	kind   *result.Kind
+}
+
+// relabel lets the worker's series become what they are to be. Any goroutine
+// may call it.
+func (w *worker) relabel(series []relabel) {
+	if len(series) == 0 {
+		return
+	}
 	w.mu.Lock()
-	arrived := w.arrived
-	w.arrived = nil
+	w.renamed = append(w.renamed, series...)
+	w.mu.Unlock()
+	w.news.Store(true)
+}
+
+// maxNews bounds the new targets and labels that are taken up in one turn, each:
+// probes are due meanwhile.
+const maxNews = 512
+
+func (w *worker) takeNews() {
+	w.mu.Lock()
+	w.schedule.grow(len(w.arrived))
+	arrived := w.arrived[:min(len(w.arrived), maxNews)]
+	w.arrived = w.arrived[len(arrived):]
+	renamed := w.renamed[:min(len(w.renamed), maxNews)]
+	w.renamed = w.renamed[len(renamed):]
+	if len(w.arrived)+len(w.renamed) == 0 {
+		w.arrived, w.renamed = nil, nil
+		w.news.Store(false)
+	}
 	for i := len(w.expiries); i < len(w.timeouts); i++ {
 		w.expiries = append(w.expiries, newExpiry(w.timeouts[i], &w.engine.slots, w.ends[i]))
 	}
 	w.mu.Unlock()
+	for _, r := range renamed {
+		w.engine.series.at(r.series).result.Become(r.kind)
+	}
 	now := w.engine.clock.now()
-	w.schedule.grow(len(arrived))
 	for _, n := range arrived {
 		t := w.engine.targets.at(n)
 		if t.plan.Probes() > 0 {
@@ -121,7 +153,7 @@ func (w *worker) run(ctx context.Context) {
 			w.change(g)
 		}
 		if w.news.Load() {
-			w.takeTargets()
+			w.takeNews()
 		}
 		w.lock()
 		now := w.engine.clock.now()

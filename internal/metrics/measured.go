@@ -47,7 +47,7 @@ func contractFamilies() []typeFamilies {
 
 // measuredSeries is how many time series the measurements of s are, mismatches
 // of its target included.
-func measuredSeries(s *result.Series, snap *result.Snapshot, mismatches uint8) int {
+func measuredSeries(snap *result.Snapshot, mismatches uint8) int {
 	if snap.Rounds == 0 {
 		return 0
 	}
@@ -56,8 +56,8 @@ func measuredSeries(s *result.Series, snap *result.Snapshot, mismatches uint8) i
 		n++
 	}
 	if hasRoundTrips(snap) {
-		for i := range s.Percentiles() {
-			if !repeated(s.Percentiles(), i) {
+		for i, rtt := range snap.RoundTrips {
+			if rtt != result.Unpublished && !repeated(snap.Percentiles(), i) {
 				n++
 			}
 		}
@@ -129,7 +129,7 @@ func (p *page) mismatches(f *typeFamilies) {
 			if !f.typ.Mismatch[k].Unmatched {
 				sum = 0
 			}
-			l := p.order.series[i].Labels()
+			l := p.snaps[i].Labels()
 			p.beginProbe(fam.name)
 			p.enc.label("destination", l.Destination)
 			p.enc.label("address_family", l.Family)
@@ -145,7 +145,7 @@ func (p *page) outOfOrder() {
 		if p.snaps[i].Rounds == 0 {
 			continue
 		}
-		l := p.order.series[i].Labels()
+		l := p.snaps[i].Labels()
 		p.beginProbe(timeOutOfOrder.name)
 		p.enc.label("destination", l.Destination)
 		p.enc.label("address_family", l.Family)
@@ -155,9 +155,9 @@ func (p *page) outOfOrder() {
 }
 
 func (p *page) roundTrips(name string, i int) {
-	percentiles := p.order.series[i].Percentiles()
+	percentiles := p.snaps[i].Percentiles()
 	for k, rtt := range p.snaps[i].RoundTrips {
-		if repeated(percentiles, k) {
+		if rtt == result.Unpublished || repeated(percentiles, k) {
 			continue
 		}
 		p.begin(name, i)
@@ -169,7 +169,7 @@ func (p *page) roundTrips(name string, i int) {
 // begin starts a sample of series i with the five labels of a target in a
 // group.
 func (p *page) begin(name string, i int) {
-	l := p.order.series[i].Labels()
+	l := p.snaps[i].Labels()
 	e := &p.enc
 	e.begin(name)
 	e.label("probe_name", p.probeName)

@@ -188,7 +188,7 @@ func (p *page) admit(limit int) {
 		}
 		return shown
 	}
-	p.measured = take(len(p.snaps), func(i int) int { return measuredSeries(p.order.series[i], &p.snaps[i], p.order.mismatches[i]) })
+	p.measured = take(len(p.snaps), func(i int) int { return measuredSeries(&p.snaps[i], p.order.mismatches[i]) })
 	p.app = take(len(p.targets), func(i int) int { return appSeries(p.targets[i]) })
 	p.own = take(len(p.snaps), func(i int) int { return ownSeries(&p.snaps[i]) })
 	p.info = take(len(p.targets), func(int) int { return 1 })

@@ -29,9 +29,10 @@ type change struct {
 	names  known
 	placed map[string]*port
 
-	remove map[*port][]string
-	add    map[*port][]*plan.Target
-	report Report
+	remove  map[*port][]string
+	relabel map[*port][]*plan.Target // those that send the same probes under another state
+	add     map[*port][]*plan.Target
+	report  Report
 }
 
 // apply makes next what is probed. What is the same in both configurations
@@ -50,13 +51,17 @@ func (p *prober) apply(next *config.Config, again bool) (Report, error) {
 		next.Safety.Lists = p.cfg.Safety.Lists // so that nothing is bound anew for them
 	}
 	for _, port := range p.ports {
-		port.engine.Configure(engine.Settings{Interval: c.plan.Interval, ForeignSource: next.Safety.ForeignSource, Lists: next.Safety.Lists})
+		port.engine.Configure(engine.Settings{
+			Interval: c.plan.Interval, Percentiles: c.plan.Percentiles, ForeignSource: next.Safety.ForeignSource,
+			Lists: next.Safety.Lists,
+		})
+		port.engine.Relabel(c.relabel[port]...)
 	}
 	p.limiter.SetRate(float64(next.Safety.MaxPPS))
 	p.adopt(c)
 	p.names.refresher.Follow(resolve.Names(next), again)
 	failed = append(failed, p.install(c))
-	p.heed(next)
+	p.heed(next, p.plan.Warnings)
 	r := &c.report
 	p.Log.Info("configuration carried out", "added", len(r.Added), "changed", len(r.Changed), "removed", len(r.Removed),
 		"unchanged", r.Unchanged, "probes_per_second", p.plan.PPS)
@@ -65,7 +70,7 @@ func (p *prober) apply(next *config.Config, again bool) (Report, error) {
 
 // prepare finds out what it takes to carry out next. It changes nothing.
 func (p *prober) prepare(next *config.Config) (*change, error) {
-	c := &change{cfg: next, names: p.names.carry(next), remove: map[*port][]string{}, add: map[*port][]*plan.Target{}}
+	c := &change{cfg: next, names: p.names.carry(next), remove: map[*port][]string{}, relabel: map[*port][]*plan.Target{}, add: map[*port][]*plan.Target{}}
 	err := p.withRoutes(len(next.Targets), func() (err error) {
 		if c.plan, err = p.build(next, c.names.addrs); err != nil {
 			return err
@@ -140,12 +145,17 @@ func (p *prober) compare(c *change) (anew []*plan.Target) {
 		old := before[i]
 		same := old.plan == nil && t.plan == nil
 		if old.plan != nil && t.plan != nil {
-			same = probes.SameProbes(old.plan, t.plan) && p.keptAlike(c.cfg, t.cfg.Name) && t.plan.State == old.plan.State
+			same = probes.SameProbes(old.plan, t.plan) && p.keptAlike(c.cfg, t.cfg.Name)
 		}
 		switch {
 		case same && t.plan != nil:
-			c.plan.Targets[t.at] = old.plan
-			c.placed[t.cfg.Name] = p.placed[t.cfg.Name]
+			at := p.placed[t.cfg.Name]
+			c.placed[t.cfg.Name] = at
+			if t.plan.State == old.plan.State {
+				c.plan.Targets[t.at] = old.plan
+			} else {
+				c.relabel[at] = append(c.relabel[at], t.plan)
+			}
 		case !same:
 			p.leave(c, old)
 			if t.plan != nil {

@@ -25,7 +25,7 @@ func (p *prober) configure() (err error) {
 	}
 	p.started = p.cfg
 	p.current.Store(p.cfg)
-	p.heed(p.cfg)
+	p.heed(p.cfg, nil)
 	return nil
 }
 
@@ -52,8 +52,9 @@ func (p *prober) load() (cfg *config.Config, err error) {
 // byDefault says whether there is no configuration file.
 func (p *prober) byDefault() bool { return p.Config == "" && config.Search() == "" }
 
-// heed logs as a configuration asks for, and what it has to say.
-func (p *prober) heed(cfg *config.Config) {
+// heed logs as a configuration asks for, and what there is to say of it and of
+// its plan.
+func (p *prober) heed(cfg *config.Config, planned []config.Fault) {
 	if p.Level != nil {
 		p.Level.Set(levels[cfg.Global.LoggingLevel])
 	}
@@ -71,13 +72,8 @@ func (p *prober) heed(cfg *config.Config) {
 	for _, w := range cfg.Warnings {
 		say(p.Log.Warn, w.String())
 	}
-	for _, w := range p.started.NeedsRestart(cfg) {
+	for _, w := range slices.Concat(p.started.NeedsRestart(cfg), planned) {
 		say(p.Log.Warn, w.String())
-	}
-	if p.plan != nil {
-		for _, w := range p.plan.Warnings {
-			say(p.Log.Warn, w.String())
-		}
 	}
 }
 

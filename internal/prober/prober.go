@@ -131,7 +131,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	p.adopt(first)
-	p.heed(p.cfg)
+	for _, w := range p.plan.Warnings {
+		p.Log.Warn(w.String())
+		p.said[w.String()] = true
+	}
 	if err := p.listen(); err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ type Kind struct {
 // is the only one to publish; any goroutine may call Snapshot. There may be
 // millions: what most of them never need is in rare.
 type Series struct {
-	kind *Kind
+	kind atomic.Pointer[Kind]
 	name *string // the target's
 
 	version    atomic.Uint32 // odd while a round is being replaced
@@ -123,12 +123,15 @@ type rare struct {
 	spread                    atomic.Bool // the figures below are of the last round
 	uncertain                 atomic.Bool
 	shortest, longest, jitter atomic.Uint32   // float32 of ns
-	roundTrips                []atomic.Uint32 // float32 of ns, of the percentiles beyond the first two
+	roundTrips                atomic.Pointer[[]atomic.Uint32] // float32 of ns, of the percentiles beyond the first two; nil: not known yet
 	histogram                 *histogram      // nil: not asked for
 }
 
 // Snapshot is a consistent copy of a Series.
 type Snapshot struct {
+	kind *Kind
+	name *string
+
 	Sent, Lost, Rounds uint64 // totals over whole rounds
 	NotSent            [numReasons]uint64
 	Causes             [numCauses]uint64
@@ -146,12 +149,16 @@ type Snapshot struct {
 	// is no loss ratio and no round trip.
 	RoundSent, RoundLost, RoundAnswered uint64
 	RoundEnd                            time.Time
-	RoundTrips                          []time.Duration // one per percentile; all 0 on total loss
+	RoundTrips                          []time.Duration // one per percentile; all 0 on total loss; Unpublished
 	Min, Max, Jitter                    time.Duration
 	// Uncertain: the send times of all answered probes were uncertain, and so
 	// are the round trips.
 	Uncertain bool
 }
+
+// Unpublished stands in Snapshot.RoundTrips for a percentile that was asked for
+// since the last whole round.
+const Unpublished time.Duration = -1
 
 // LossRatio is lost/sent of the last round; ok is false when nothing was sent.
 func (s *Snapshot) LossRatio() (ratio float64, ok bool) {

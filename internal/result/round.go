@@ -5,6 +5,7 @@ package result
 import (
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -109,14 +110,15 @@ func (s *Series) Publish(r *Round, end time.Time) {
 	s.roundLost.Store(r.Lost)
 	s.roundAnswered.Store(r.Answered)
 	s.roundEnd.Store(uint32(end.Unix()))
-	for i, p := range s.kind.Percentiles {
+	percentiles := s.kind.Load().Percentiles
+	for i, p := range percentiles {
 		if i == len(s.roundTrips) {
 			break
 		}
 		setDuration(&s.roundTrips[i], float32(percentile(in, p)))
 	}
-	if s.rare.Load() != nil || r.unusual(in) || len(s.kind.Percentiles) > len(s.roundTrips) {
-		s.publishRare(r, in, jitter, uncertain)
+	if s.rare.Load() != nil || r.unusual(in) || len(percentiles) > len(s.roundTrips) {
+		s.publishRare(r, in, jitter, uncertain, percentiles)
 	}
 	s.version.Add(1)
 }
@@ -126,7 +128,7 @@ func (r *Round) unusual(in []float32) bool {
 	return len(in) > 1 || r.Marked > 0 || r.NotSent > 0 || r.Lost != r.Causes[Timeout] || r.Unknowns != [numDoubts]uint32{}
 }
 
-func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain bool) {
+func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain bool, percentiles []int) {
 	to := s.uncommon()
 	to.marked.Add(uint64(r.Marked))
 	for i, n := range r.Causes {
@@ -150,9 +152,21 @@ func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain b
 	setDuration(&to.longest, hi)
 	setDuration(&to.jitter, float32(jitter))
 	to.spread.Store(true)
-	for i := range to.roundTrips {
-		setDuration(&to.roundTrips[i], float32(percentile(in, s.kind.Percentiles[len(s.roundTrips)+i])))
+	for i := len(s.roundTrips); i < len(percentiles); i++ {
+		setDuration(&to.more(len(percentiles) - len(s.roundTrips))[i-len(s.roundTrips)], float32(percentile(in, percentiles[i])))
 	}
+}
+
+// more returns where the figures of this many percentiles beyond the first are
+// kept. Only the owning worker calls it; it allocates at the first call, and
+// after Become.
+func (r *rare) more(count int) []atomic.Uint32 {
+	if have := r.roundTrips.Load(); have != nil && len(*have) == count {
+		return *have
+	}
+	made := make([]atomic.Uint32, count)
+	r.roundTrips.Store(&made)
+	return made
 }
 
 // Duplicate counts a second answer to one probe. Any worker may call it.

@@ -18,17 +18,23 @@ func NewSeries(l Labels, percentiles []int) *Series {
 
 // Init makes s an empty series of a target with this name, before anybody else
 // knows it.
-func (s *Series) Init(k *Kind, name *string) { s.kind, s.name = k, name }
-
-// Labels are what tells the series from another.
-func (s *Series) Labels() Labels {
-	k := s.kind
-	return Labels{Metric: k.Metric, Destination: *s.name, Family: k.Family, State: k.State, Group: k.Group}
+func (s *Series) Init(k *Kind, name *string) {
+	s.kind.Store(k)
+	s.name = name
 }
 
-// Percentiles are those that the series publishes. The caller must not change
-// the slice.
-func (s *Series) Percentiles() []int { return s.kind.Percentiles }
+// Labels are what tells the series from another.
+func (s *Series) Labels() Labels { return labels(s.kind.Load(), s.name) }
+
+func labels(k *Kind, name *string) Labels {
+	return Labels{Metric: k.Metric, Destination: *name, Family: k.Family, State: k.State, Group: k.Group}
+}
+
+// Labels are those of the series when the copy was made.
+func (s *Snapshot) Labels() Labels { return labels(s.kind, s.name) }
+
+// Percentiles are what RoundTrips holds. The caller must not change the slice.
+func (s *Snapshot) Percentiles() []int { return s.kind.Percentiles }
 
 // uncommon returns what the series rarely needs. It allocates at the first
 // call.
@@ -36,7 +42,7 @@ func (s *Series) uncommon() *rare {
 	if r := s.rare.Load(); r != nil {
 		return r
 	}
-	r := &rare{roundTrips: make([]atomic.Uint32, max(0, len(s.kind.Percentiles)-len(s.roundTrips)))}
+	r := &rare{}
 	if s.rare.CompareAndSwap(nil, r) {
 		return r
 	}
@@ -87,27 +93,32 @@ func (s *Series) Snapshot(out *Snapshot) {
 }
 
 func (s *Series) copy(out *Snapshot) {
-	trips := slices.Grow(out.RoundTrips[:0], len(s.kind.Percentiles))
+	kind := s.kind.Load()
+	trips := slices.Grow(out.RoundTrips[:0], len(kind.Percentiles))
 	counts := out.Histogram.Counts[:0]
 	*out = Snapshot{
+		kind: kind, name: s.name,
 		Sent: s.sent.Load(), Lost: s.lost.Load(), Rounds: uint64(s.rounds.Load()),
 		RoundSent: uint64(s.roundSent.Load()), RoundLost: uint64(s.roundLost.Load()), RoundAnswered: uint64(s.roundAnswered.Load()),
 		RoundEnd: time.Unix(int64(s.roundEnd.Load()), 0),
 	}
 	r := s.rare.Load()
-	for i := range s.kind.Percentiles {
-		switch {
-		case i < len(s.roundTrips):
-			trips = append(trips, duration(&s.roundTrips[i]))
-		case r != nil:
-			trips = append(trips, duration(&r.roundTrips[i-len(s.roundTrips)]))
-		default:
-			trips = append(trips, 0)
+	for i := range kind.Percentiles {
+		trip := Unpublished
+		if at := s.published(r, i); at != nil {
+			trip = duration(at)
 		}
+		if trip == Unpublished && out.RoundAnswered == 0 {
+			trip = 0
+		}
+		trips = append(trips, trip)
 	}
 	out.RoundTrips = trips
-	if len(trips) > 0 { // of one round trip, unless rare knows better
-		out.Min, out.Max = trips[0], trips[0]
+	for _, trip := range trips { // of one round trip, unless rare knows better
+		if trip != Unpublished {
+			out.Min, out.Max = trip, trip
+			break
+		}
 	}
 	out.Causes[Timeout] = out.Lost
 	if r != nil {
@@ -144,8 +155,29 @@ func (r *rare) copy(out *Snapshot) {
 	}
 }
 
-func duration(ns *atomic.Uint32) time.Duration {
-	return time.Duration(math.Float32frombits(ns.Load()))
+// published returns where the figure of the percentile at i is, or nil.
+func (s *Series) published(r *rare, i int) *atomic.Uint32 {
+	if i < len(s.roundTrips) {
+		return &s.roundTrips[i]
+	}
+	if r == nil {
+		return nil
+	}
+	if more := r.roundTrips.Load(); more != nil && i-len(s.roundTrips) < len(*more) {
+		return &(*more)[i-len(s.roundTrips)]
+	}
+	return nil
 }
+
+func duration(ns *atomic.Uint32) time.Duration {
+	bits := ns.Load()
+	if bits == unpublished {
+		return Unpublished
+	}
+	return time.Duration(math.Float32frombits(bits))
+}
+
+// unpublished is not a number, and so no figure.
+const unpublished = 0x7fc00000
 
 func setDuration(to *atomic.Uint32, ns float32) { to.Store(math.Float32bits(ns)) }
