@@ -36,7 +36,9 @@ type run struct {
 	interval time.Duration
 	phase    time.Duration // when in each interval the rounds begin
 	log      lockedBuffer
-	excused  uint64 // probes lost that whole may yet find excused by unable
+	file     string         // the configuration
+	content  map[string]any // of file
+	excused  uint64         // probes lost that whole may yet find excused by unable
 }
 
 // start runs the prober until the test ends.
@@ -64,8 +66,8 @@ func begin(t *testing.T, s setup) *run {
 	write(t, settings, map[string]any{"safety": map[string]any{"max_pps": 100_000, "max_prefix_pps": 100_000}})
 	r.phase = time.Duration((time.Now().UnixNano() + int64(s.lead)) % int64(s.interval))
 	r.names = inPhase(t, s, r.phase)
-	file := filepath.Join(dir, "netprobe.yaml")
-	write(t, file, r.config(t))
+	r.file, r.content = filepath.Join(dir, "netprobe.yaml"), r.config(t)
+	write(t, r.file, r.content)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel
@@ -74,7 +76,7 @@ func begin(t *testing.T, s setup) *run {
 		defer close(r.ended)
 		defer close(started)
 		r.err = prober.Run(ctx, prober.Options{
-			Ifaces: s.ifaces, NetNS: s.on.Netns, Config: file, Settings: settings,
+			Ifaces: s.ifaces, NetNS: s.on.Netns, Config: r.file, Settings: settings,
 			Log:     slog.New(slog.NewTextHandler(&r.log, nil)),
 			Started: func(p prober.Running) { started <- p },
 		})
