@@ -3,48 +3,38 @@
 package metrics
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// contract is what dashboards and alert rules written for netprobify rely on,
-// written down by hand: it must not follow the code. app_host_resolution_duration
-// is of a fork of netprobify that is in use.
-var contract = []struct{ name, typ, labels, help string }{
-	{"netprobify_info", "gauge", "version,scapy_version", "some info regarding netprobify"},
-	{"tcpsyn_sent_total", "counter", "probe_name,destination,address_family,state,group", "number of sent packets using tcp syn stealth probing."},
-	{"tcpsyn_loss_total", "counter", "probe_name,destination,address_family,state,group", "number of lost packets using tcp syn stealth probing."},
-	{"tcpsyn_loss_ratio", "gauge", "probe_name,destination,address_family,state,group", "loss ratio using tcp syn stealth probing."},
-	{"tcpsyn_round_trip_seconds", "gauge", "probe_name,destination,address_family,state,group,percentile", "percentile latency in seconds using tcp syn stealth probing."},
-	{"tcpsyn_match_ack_fail_count", "gauge", "probe_name,destination,address_family", "fail to match response packet with sent packet using ack."},
-	{"tcpsyn_port_mismatch_count", "gauge", "probe_name,destination,address_family", "port source/destination mismatch."},
-	{"icmp_sent_total", "counter", "probe_name,destination,address_family,state,group", "number of sent packets using ICMP ping probing."},
-	{"icmp_loss_total", "counter", "probe_name,destination,address_family,state,group", "number of lost packets using ICMP ping probing."},
-	{"icmp_loss_ratio", "gauge", "probe_name,destination,address_family,state,group", "loss ratio using ICMP ping probing."},
-	{"icmp_round_trip_seconds", "gauge", "probe_name,destination,address_family,state,group,percentile", "percentile latency in seconds using ICMP ping probing."},
-	{"udp_unreachable_sent_total", "counter", "probe_name,destination,address_family,state,group", "number of sent packets using udp unreachable probing."},
-	{"udp_unreachable_loss_total", "counter", "probe_name,destination,address_family,state,group", "number of lost packets using udp unreachable probing."},
-	{"udp_unreachable_loss_ratio", "gauge", "probe_name,destination,address_family,state,group", "loss ratio using udp unreachable probing."},
-	{"udp_unreachable_round_trip_seconds", "gauge", "probe_name,destination,address_family,state,group,percentile", "percentile latency in seconds using udp unreachable probing."},
-	{"udp_unreachable_port_mismatch_count", "gauge", "probe_name,destination,address_family", "port source/destination mismatch."},
-	{"threshold", "gauge", "probe_name,destination,address_family,type,state,alert_level,group", "threshold for alerting systems."},
-	{"app_host_resolution_status", "gauge", "probe_name,destination,address_family", "hostname resolution status."},
-	{"app_host_resolution_change_total", "counter", "probe_name,destination,address_family", "number of hostname resolution change."},
-	{"app_host_resolution_duration", "gauge", "probe_name,destination,address_family", "hostname resolution duration."},
-	{"app_time_ooo_total", "counter", "probe_name,destination,address_family,group", "number of out of order - timestamp issue."},
-	{"app_target_name_dup_total", "counter", "target_name", "number of target name duplicated."},
-	{"app_iteration_time_seconds", "gauge", "probe_name", "time to finish one round of probing."},
-	{"app_process_timed_out_total", "counter", "probe_name", "a process was taking too long and had timed out."},
-	{"app_reload_conf_failed_status", "gauge", "probe_name", "failed to load the configuration file."},
+// contractFile is what dashboards and alert rules written for netprobify rely on:
+// name, type, labels and help, written down by hand, because it must not follow the
+// code. app_host_resolution_duration is of a fork of netprobify that is in use.
+const contractFile = "testdata/contract.txt"
+
+type promised struct{ name, typ, labels, help string }
+
+func contract(t *testing.T) (all []promised) {
+	t.Helper()
+	text, err := os.ReadFile(contractFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "|")
+		all = append(all, promised{f[0], f[1], f[2], f[3]})
+	}
+	return all
 }
 
 // ownPrefixes are the names that are not netprobify's.
 var ownPrefixes = []string{"netprobe_", "process_"}
 
 func TestContract(t *testing.T) {
-	got := parse(t, get(t, New(sample())))
-	for _, c := range contract {
+	got, all := parse(t, get(t, New(sample()))), contract(t)
+	for _, c := range all {
 		f := got[c.name]
 		if f == nil {
 			t.Errorf("%s is missing", c.name)
@@ -61,7 +51,7 @@ func TestContract(t *testing.T) {
 		if f.help == "" || f.typ != "counter" && f.typ != "gauge" && f.typ != "histogram" {
 			t.Errorf("%s: HELP %q TYPE %q", name, f.help, f.typ)
 		}
-		known := slices.ContainsFunc(contract, func(c struct{ name, typ, labels, help string }) bool { return c.name == name })
+		known := slices.ContainsFunc(all, func(c promised) bool { return c.name == name })
 		own := slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 		if known == own {
 			t.Errorf("%s: neither netprobify's nor ours", name)
