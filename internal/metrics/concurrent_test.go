@@ -117,7 +117,7 @@ func BenchmarkPage(b *testing.B) {
 		write func(*Exposition) error
 	}{
 		{"plain", func(x *Exposition) error { return x.write(io.Discard) }},
-		{"gzip", func(x *Exposition) error { return x.writeGzip(io.Discard) }},
+		{"gzip", func(x *Exposition) error { return x.WriteGzip(io.Discard) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			x := New(large())

@@ -30,6 +30,8 @@ type Options struct {
 	Targets func() []*Target // shown in this order; nil: no targets are described
 	Links   func() []Link    // shown in this order; nil: no links are described
 
+	Push func() Push // what became of pushing; nil: nothing is pushed
+
 	// MaxSeries is metrics.max_series: no more per-target series than this are
 	// shown. 0 is no limit, and so is nil.
 	MaxSeries func() int
@@ -81,7 +83,7 @@ func (x *Exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var err error
 	if zip {
-		err = x.writeGzip(w)
+		err = x.WriteGzip(w)
 	} else {
 		err = x.write(w)
 	}

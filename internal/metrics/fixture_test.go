@@ -117,6 +117,9 @@ func sample() Options {
 	return Options{
 		Store: st, ProbeName: func() string { return "probe1" }, Version: "1.2.3", Revision: "abc", App: app,
 		Log: slog.New(slog.DiscardHandler),
+		Push: func() Push {
+			return Push{Active: true, Delivered: 5, Failed: 4, Full: 3, Refused: 2, Pages: 1, Bytes: 99}
+		},
 		Targets: func() []*Target {
 			return []*Target{
 				{Type: tcp, Destination: "web.example", Family: "ipv4", State: "in production", AlertLevel: "paging",

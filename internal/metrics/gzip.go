@@ -21,8 +21,8 @@ var compressors = sync.Pool{New: func() any {
 	return z
 }}
 
-// writeGzip writes the compressed page to w.
-func (x *Exposition) writeGzip(w io.Writer) error {
+// WriteGzip writes the compressed page to w.
+func (x *Exposition) WriteGzip(w io.Writer) error {
 	z := compressors.Get().(*gzip.Writer)
 	defer compressors.Put(z)
 	z.Reset(w)

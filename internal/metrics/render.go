@@ -32,6 +32,11 @@ func (x *Exposition) render(p *page) {
 	if x.opt.Links != nil {
 		p.links(x.opt.Links())
 	}
+	var pushed Push
+	if x.opt.Push != nil {
+		pushed = x.opt.Push()
+	}
+	p.pushes(pushed)
 	p.ofProcess()
 }
 
