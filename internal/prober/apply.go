@@ -86,6 +86,7 @@ func (p *prober) adopt(c *change) {
 	p.names.known = c.names
 	p.names.find(c.cfg, c.plan)
 	p.current.Store(c.cfg)
+	p.pusher.Configure(c.cfg.Push, c.cfg.Global.ProbeName)
 	p.describe()
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/host"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
 )
 
 // confine gives up the capabilities that only the start needed. What it opened
@@ -32,7 +33,8 @@ func (p *prober) confine() error {
 		return fmt.Errorf("give up what is needed no longer: %w", err)
 	}
 	p.Log.Info("confined", "capabilities", strings.Join(kept, " "), "no_new_privileges", true)
-	for _, name := range []string{p.cfg.File, p.cfg.Settings} {
+	again := append(web.Files(p.cfg), p.cfg.File, p.cfg.Settings, p.cfg.Push.PasswordFile, p.cfg.Push.BearerTokenFile)
+	for _, name := range again {
 		if name == "" {
 			continue
 		}
@@ -41,7 +43,7 @@ func (p *prober) confine() error {
 			err = f.Close()
 		}
 		if errors.Is(err, fs.ErrPermission) {
-			p.Log.Warn("a reload will fail: the file was read with a capability that has been given up; let the user who runs this read it", "file", name)
+			p.Log.Warn("a reload will fail, or what needs the file: it was read with a capability that has been given up; let the user who runs this read it", "file", name)
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ func (p *prober) healthy() error {
 			continue
 		}
 		if stalled := t.engine.Stats().Stalled; stalled > stalledFor {
-			return fmt.Errorf("a worker of interface %s has not made its tick for %v; the machine is overloaded, or the process was stopped", t.link.Name(), stalled.Round(100*time.Millisecond))
+			return fmt.Errorf("a worker of interface %s has not made its tick for %v; the machine is overloaded, or the process was stopped", t.name, stalled.Round(100*time.Millisecond))
 		}
 	}
 	return nil
@@ -43,7 +43,7 @@ func (p *prober) ready() error {
 	defer p.shownMu.RUnlock()
 	for _, t := range p.ports {
 		if t.engine == nil {
-			return fmt.Errorf("interface %s is not attached yet", t.link.Name())
+			return fmt.Errorf("interface %s is not attached yet", t.name)
 		}
 	}
 	var snap result.Snapshot

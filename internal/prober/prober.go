@@ -21,6 +21,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/push"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
 )
@@ -89,6 +90,8 @@ type prober struct {
 	astrayMu    sync.Mutex
 	astrayNames []string // targets whose route went to another interface
 
+	page     *metrics.Exposition
+	pusher   *push.Pusher
 	server   *web.Server
 	complete atomic.Bool // the first round of all targets
 
@@ -125,6 +128,8 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
+	p.page = metrics.New(p.exposition())
+	p.pusher = push.New(p.page.WriteGzip, p.Log)
 	p.resolveNames(ctx)
 	first, err := p.prepare(p.cfg)
 	if err != nil {
@@ -169,6 +174,7 @@ func (p *prober) work(ctx context.Context) error {
 	running.Go(func() { p.control(ctx) })
 	running.Go(func() { p.watchReloads(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
+	running.Go(func() { p.pusher.Run(ctx) })
 	if p.Started != nil {
 		p.Started(started)
 	}

@@ -9,14 +9,13 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
 )
 
 // listen takes the address of the metrics.
 func (p *prober) listen() error {
 	p.server = web.New(web.Options{
-		Page: metrics.New(p.exposition()), Credentials: web.CredentialsFromEnv(), ConfigFile: p.cfg.Web.ConfigFile,
+		Page: p.page, Credentials: web.CredentialsFromEnv(), ConfigFile: p.cfg.Web.ConfigFile,
 		Healthy: p.healthy, Ready: p.ready, Worst: http.HandlerFunc(p.serveWorst), Log: p.Log,
 		Reload: func(ctx context.Context) (web.Reloaded, error) {
 			r, err := p.reload(ctx)

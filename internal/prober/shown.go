@@ -18,6 +18,7 @@ func (p *prober) exposition() metrics.Options {
 		App:       &p.app,
 		Targets:   p.names.shown,
 		Links:     p.links,
+		Push:      func() metrics.Push { return metrics.Push(p.pusher.Stats()) },
 		MaxSeries: func() int { return p.current.Load().Metrics.MaxSeries },
 		Log:       p.Log,
 	}

@@ -47,6 +47,39 @@ func usesTLS(name string) bool {
 	return err == nil && (c.TLS.CertFile != "" || c.TLS.Cert != "")
 }
 
+// namedFile is a file that a web configuration file names.
+type namedFile struct{ key, file string }
+
+// files are those that the content of the file called name names, the private
+// key last.
+func (c *fileContent) files(name string) (all []namedFile) {
+	for _, f := range []namedFile{{"cert_file", c.TLS.CertFile}, {"client_ca_file", c.TLS.ClientCA}, {"key_file", c.TLS.KeyFile}} {
+		if f.file == "" {
+			continue
+		}
+		if !filepath.IsAbs(f.file) {
+			f.file = filepath.Join(filepath.Dir(name), f.file)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// Files are those that are read again while a configuration is served with.
+func Files(cfg *config.Config) []string {
+	name := cfg.Web.ConfigFile
+	if name == "" {
+		return nil
+	}
+	all := []string{name}
+	if c, err := readContent(name); err == nil {
+		for _, f := range c.files(name) {
+			all = append(all, f.file)
+		}
+	}
+	return all
+}
+
 // Judge judges the web configuration file that a configuration names, if it
 // names one, before it is served with. The error is one fault, at the key, and
 // carries NoInput when a file cannot be read, Config otherwise; doubts are what
@@ -74,15 +107,7 @@ func judge(name string, c Credentials) (doubt string, err error) {
 	if err != nil {
 		return "", refused(name, err)
 	}
-	for _, f := range []struct{ key, file string }{
-		{"cert_file", content.TLS.CertFile}, {"client_ca_file", content.TLS.ClientCA}, {"key_file", content.TLS.KeyFile},
-	} {
-		if f.file == "" {
-			continue
-		}
-		if !filepath.IsAbs(f.file) {
-			f.file = filepath.Join(filepath.Dir(name), f.file)
-		}
+	for _, f := range content.files(name) {
 		mode, err := private(f.file)
 		if err != nil {
 			return "", exitcode.With(exitcode.Of(err), fmt.Errorf("%s: tls_server_config.%s: %w", name, f.key, err))
