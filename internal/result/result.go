@@ -122,9 +122,9 @@ type rare struct {
 	unknown                   [numDoubts]atomic.Uint64
 	spread                    atomic.Bool // the figures below are of the last round
 	uncertain                 atomic.Bool
-	shortest, longest, jitter atomic.Uint32   // float32 of ns
+	shortest, longest, jitter atomic.Uint32                   // float32 of ns
 	roundTrips                atomic.Pointer[[]atomic.Uint32] // float32 of ns, of the percentiles beyond the first two; nil: not known yet
-	histogram                 *histogram      // nil: not asked for
+	histogram                 *histogram                      // nil: not asked for
 }
 
 // Snapshot is a consistent copy of a Series.
