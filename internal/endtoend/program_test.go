@@ -34,6 +34,7 @@ type place struct {
 	etc     map[string]string // files for become, by name
 	caps    []uintptr         // not nil: as an ordinary user, with these capabilities
 	lock    int               // bytes of memory that may be locked; 0: as here
+	files   int               // descriptors that may be open; 0: as here
 }
 
 // firstUser is the first of the ids of users that nobody is.
@@ -89,9 +90,11 @@ func (w place) start(t *testing.T, args ...string) *program {
 		p.cmd.Env = append(p.cmd.Env, etcVar+"="+folder(t, w.etc))
 		attr.Unshareflags = syscall.CLONE_NEWNS
 	}
-	if w.lock != 0 {
-		prlimit := tool(t, "prlimit", "util-linux")
-		p.cmd.Path, p.cmd.Args = prlimit, append([]string{prlimit, fmt.Sprintf("--memlock=%d:%d", w.lock, w.lock), binary}, args...)
+	for limit, n := range map[string]int{"memlock": w.lock, "nofile": w.files} {
+		if n != 0 {
+			prlimit := tool(t, "prlimit", "util-linux")
+			p.cmd.Path, p.cmd.Args = prlimit, append([]string{prlimit, fmt.Sprintf("--%s=%d:%d", limit, n, n)}, p.cmd.Args...)
+		}
 	}
 	if w.caps != nil {
 		// Locked memory is counted by user, and given back a moment after its end.

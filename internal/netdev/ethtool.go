@@ -28,23 +28,46 @@ func (q Queues) Receive() int { return q.RX + q.Combined }
 // Transmit is the number of transmit queues.
 func (q Queues) Transmit() int { return q.TX + q.Combined }
 
-// ethtoolGet sends one request of ethtool's generic netlink (since kernel 5.6,
-// Documentation/networking/ethtool-netlink.rst) about the interface and returns
-// the attributes of the answer. It must run inside the interface's namespace.
-func ethtoolGet(command uint8, ifindex int) ([]syscall.NetlinkRouteAttr, error) {
-	family, err := ethtoolFamily()
+// ethtool asks what ethtool(8) asks, by generic netlink (since kernel 5.6,
+// Documentation/networking/ethtool-netlink.rst). It keeps its socket: the queues
+// are asked for often, also when the process has no descriptor left. Any goroutine
+// may use it.
+type ethtool struct {
+	socket *nl.SocketHandle
+	family int // the number that the kernel gave to ethtool's
+}
+
+// openEthtool must run inside the namespace of the interfaces.
+func openEthtool() (*ethtool, error) {
+	s, err := nl.Subscribe(unix.NETLINK_GENERIC) // to nothing: a plain socket
 	if err != nil {
+		return nil, fmt.Errorf("open netlink to ask for queues: %w", err)
+	}
+	if err := errors.Join(s.SetSendTimeout(&nl.SocketTimeoutTv), s.SetReceiveTimeout(&nl.SocketTimeoutTv)); err != nil {
+		s.Close()
 		return nil, err
 	}
+	t := &ethtool{socket: &nl.SocketHandle{Socket: s}}
+	if t.family, err = t.findFamily(); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("ask the kernel for ethtool's netlink: %w", err)
+	}
+	return t, nil
+}
+
+func (t *ethtool) close() { t.socket.Close() }
+
+// get sends one request about an interface and returns the attributes of the
+// answer.
+func (t *ethtool) get(command uint8, ifindex int) ([]syscall.NetlinkRouteAttr, error) {
 	// Every request's header is attribute 1.
 	header := nl.NewRtAttr(unix.ETHTOOL_A_CHANNELS_HEADER|unix.NLA_F_NESTED, nil)
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(ifindex)))
-	return generic(family, genericHeader{command, unix.ETHTOOL_GENL_VERSION}, header)
+	return t.ask(t.family, genericHeader{command, unix.ETHTOOL_GENL_VERSION}, header)
 }
 
-// ethtoolFamily asks for the number that the kernel gave to ethtool's family.
-func ethtoolFamily() (int, error) {
-	attrs, err := generic(nl.GENL_ID_CTRL, genericHeader{nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION},
+func (t *ethtool) findFamily() (int, error) {
+	attrs, err := t.ask(nl.GENL_ID_CTRL, genericHeader{nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION},
 		nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(unix.ETHTOOL_GENL_NAME)))
 	if err != nil {
 		return 0, err
@@ -57,10 +80,11 @@ func ethtoolFamily() (int, error) {
 	return 0, errors.New("the kernel names no family of ethtool")
 }
 
-// generic sends one request of generic netlink and returns the attributes of
-// the answer.
-func generic(family int, h genericHeader, attribute *nl.RtAttr) ([]syscall.NetlinkRouteAttr, error) {
+// ask sends one request of generic netlink and returns the attributes of the
+// answer.
+func (t *ethtool) ask(family int, h genericHeader, attribute *nl.RtAttr) ([]syscall.NetlinkRouteAttr, error) {
 	req := nl.NewNetlinkRequest(family, 0)
+	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_GENERIC: t.socket}
 	req.AddData(h)
 	req.AddData(attribute)
 	msgs, err := req.Execute(unix.NETLINK_GENERIC, 0)
@@ -85,8 +109,8 @@ func (h genericHeader) Len() int { return len(h) }
 func (h genericHeader) Serialize() []byte { return h[:] }
 
 // queues asks the driver; ok is false when it cannot say.
-func queues(ifindex int) (q Queues, ok bool, err error) {
-	attrs, err := ethtoolGet(unix.ETHTOOL_MSG_CHANNELS_GET, ifindex)
+func (t *ethtool) queues(ifindex int) (q Queues, ok bool, err error) {
+	attrs, err := t.get(unix.ETHTOOL_MSG_CHANNELS_GET, ifindex)
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return q, false, nil
 	}
@@ -108,24 +132,21 @@ func queues(ifindex int) (q Queues, ok bool, err error) {
 
 // ReceiveQueues asks the driver how many receive queues the interface has now; 0
 // where it cannot say. It is not for the packet path.
-func (l *Link) ReceiveQueues() (n int, err error) {
-	err = l.ns.do(func() error {
-		q, known, err := queues(l.Index())
-		if err != nil {
-			return fmt.Errorf("interface %s%s: %w", l.Name(), l.ns, err)
-		}
-		if known {
-			n = q.Receive()
-		}
-		return nil
-	})
-	return n, err
+func (l *Link) ReceiveQueues() (int, error) {
+	q, known, err := l.ethtool.queues(l.Index())
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("interface %s%s: %w", l.Name(), l.ns, err)
+	case !known:
+		return 0, nil
+	}
+	return q.Receive(), nil
 }
 
 // feature says whether a feature of the driver is switched on. name is the
 // kernel's (netdev_features_strings in net/ethtool/common.c).
-func feature(ifindex int, name string) (bool, error) {
-	attrs, err := ethtoolGet(unix.ETHTOOL_MSG_FEATURES_GET, ifindex)
+func (t *ethtool) feature(ifindex int, name string) (bool, error) {
+	attrs, err := t.get(unix.ETHTOOL_MSG_FEATURES_GET, ifindex)
 	if err != nil {
 		return false, fmt.Errorf("ask for the interface's features: %w", err)
 	}

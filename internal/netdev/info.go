@@ -66,13 +66,13 @@ func (l *Link) Info() (Info, error) {
 			return err
 		}
 		var known bool
-		if i.Queues, known, err = queues(l.Index()); err != nil {
+		if i.Queues, known, err = l.ethtool.queues(l.Index()); err != nil {
 			return err
 		}
 		if !known { // a driver that cannot say has those it was made with
 			i.Queues = Queues{RX: a.NumRxQueues, TX: a.NumTxQueues, MaxRX: a.NumRxQueues, MaxTX: a.NumTxQueues}
 		}
-		i.VLANStripping, err = feature(l.Index(), "rx-vlan-hw-parse")
+		i.VLANStripping, err = l.ethtool.feature(l.Index(), "rx-vlan-hw-parse")
 		return err
 	})
 	if err != nil {

@@ -30,10 +30,11 @@ type Options struct {
 // called by any goroutine. None is for the packet path, except Up, MAC and MTU,
 // which read one pointer.
 type Link struct {
-	iface string // as given: what an interface that takes this one's place is called
-	ns    *namespace
-	nl    *netlink.Handle // in ns; serialises its callers
-	log   *slog.Logger
+	iface   string // as given: what an interface that takes this one's place is called
+	ns      *namespace
+	nl      *netlink.Handle // in ns; serialises its callers
+	ethtool *ethtool        // in ns
+	log     *slog.Logger
 
 	stateMu sync.Mutex // held while state is replaced
 	state   atomic.Pointer[linkState]
@@ -108,7 +109,10 @@ func find(o Options) (*Link, *netlink.LinkAttrs, error) {
 		if l.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 			return fmt.Errorf("open netlink%s: %w", ns, err)
 		}
-		return nil
+		if l.ethtool, err = openEthtool(); err != nil {
+			l.nl.Close()
+		}
+		return err
 	})
 	if err != nil {
 		ns.close()
@@ -226,6 +230,7 @@ func (l *Link) Close() error {
 		close(l.stop)
 		l.wg.Wait()
 		l.nl.Close()
+		l.ethtool.close()
 		l.ns.close()
 	})
 	return nil

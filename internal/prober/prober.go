@@ -18,6 +18,7 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/host"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
@@ -111,6 +112,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	ctx, cancel := context.WithCancel(ctx) // what was begun ends with a start that fails
 	defer cancel()
 	defer func() { err = errors.Join(err, p.close()) }()
+	starting := true
+	defer func() {
+		if starting {
+			err = host.ExplainDescriptors(err)
+		}
+	}()
 	defer func() { // an end while starting is one too
 		if ended.Err() != nil && errors.Is(err, ended.Err()) {
 			err = nil
@@ -149,12 +156,16 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
+	if err := p.boundHeap(); err != nil {
+		return err
+	}
 	if err := p.install(first); err != nil {
 		return err
 	}
 	if err := p.confine(); err != nil {
 		return err
 	}
+	starting = false
 	return p.work(ctx)
 }
 

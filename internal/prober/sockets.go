@@ -4,6 +4,7 @@ package prober
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 
@@ -61,6 +62,9 @@ func frameSizeFor(mtu int) int {
 // it fails the program is detached and no socket is open.
 func (t *port) open(log *slog.Logger, info netdev.Info) error {
 	t.options.frameSize = frameSizeFor(info.MTU)
+	if err := t.fits(receiveQueues(info)); err != nil {
+		return fmt.Errorf("interface %s: %w", t.link.Name(), err)
+	}
 	err := t.link.Do(func() error {
 		attachment, err := t.program.Attach(info.Index, t.options.mode)
 		if err != nil {
