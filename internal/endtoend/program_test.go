@@ -35,6 +35,7 @@ type place struct {
 	caps    []uintptr         // not nil: as an ordinary user, with these capabilities
 	lock    int               // bytes of memory that may be locked; 0: as here
 	files   int               // descriptors that may be open; 0: as here
+	group   string            // folder of the control group to run in; "": that of the tests
 }
 
 // firstUser is the first of the ids of users that nobody is.
@@ -95,6 +96,9 @@ func (w place) start(t *testing.T, args ...string) *program {
 			prlimit := tool(t, "prlimit", "util-linux")
 			p.cmd.Path, p.cmd.Args = prlimit, append([]string{prlimit, fmt.Sprintf("--%s=%d:%d", limit, n, n)}, p.cmd.Args...)
 		}
+	}
+	if w.group != "" { // it has to be in the group before it takes any memory
+		p.cmd.Path, p.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, w.group}, p.cmd.Args...)
 	}
 	if w.caps != nil {
 		// Locked memory is counted by user, and given back a moment after its end.
