@@ -53,7 +53,7 @@ func (e *Engine) bindFitting(from router, target uint32) *flow {
 		if e.waiting == nil {
 			e.waiting = map[uint32]bool{}
 		}
-		e.waiting[target] = true
+		e.waiting[target] = e.inTheWay.users == 0
 	}
 	return e.inTheWay
 }

@@ -89,13 +89,13 @@ type Engine struct {
 	maxFrame int                     // bytes
 	fresh    map[uint32]int          // flows without slots, and how many they need
 	staged   map[uint32]uint32       // legs that get another flow with the next publish
-	retired  map[uint32]time.Time    // flows without users, still found by late answers until then
+	retired  map[uint32]retired      // flows without users, still found by late answers until then
 	dead     map[uint32]int64        // flows that nobody finds any more, since, ns
 	leaving  map[uint32]leaving      // targets that were removed
 	byHop    map[netip.Addr]uint32
 	taken    map[netip.Addr]netip.Addr // next hops of equal cost that were said to be taken, by destination
 	inTheWay *flow                     // of another worker, when a leg needed it
-	waiting  map[uint32]bool           // targets that need a flow of another worker
+	waiting  map[uint32]bool           // targets that need a flow they cannot have yet: whether it has no users
 	astray   []string                  // targets whose route leaves by another interface
 	deadHops map[uint32]int64          // next hops without flows, since, ns
 	seed     maphash.Seed
@@ -108,8 +108,8 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		Options: o, tick: int64(o.Tick),
-		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, kinds: map[kindKey]*result.Kind{}, renamed: map[uint32]*result.Kind{}, fresh: map[uint32]int{},
-		staged: map[uint32]uint32{}, retired: map[uint32]time.Time{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
+		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, renamed: map[uint32]*result.Kind{}, fresh: map[uint32]int{},
+		staged: map[uint32]uint32{}, retired: map[uint32]retired{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
 		byHop: map[netip.Addr]uint32{}, taken: map[netip.Addr]netip.Addr{}, deadHops: map[uint32]int64{},
 		maxFrame: o.MaxFrame,
 		verifier: packet.NewVerifier(o.Secret),
@@ -150,6 +150,8 @@ func (e *Engine) Run(ctx context.Context) {
 	}
 	prune := time.NewTicker(5 * time.Second)
 	defer prune.Stop()
+	soon := time.NewTicker(100 * time.Millisecond)
+	defer soon.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -163,6 +165,8 @@ func (e *Engine) Run(ctx context.Context) {
 			pause(ctx, 3*time.Since(began))
 		case <-prune.C:
 			e.prune()
+		case <-soon.C:
+			e.retrySoon()
 		}
 	}
 }

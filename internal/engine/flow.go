@@ -114,6 +114,15 @@ func (ix *index) insert(hash uint64, n uint32) {
 	ix.count++
 }
 
+// replace puts a flow in the place of another with the same hash.
+func (ix *index) replace(hash uint64, old, n uint32) {
+	i := int(hash) & (len(ix.entries) - 1)
+	for ix.entries[i].Load() != old {
+		i = (i + 1) & (len(ix.entries) - 1)
+	}
+	ix.entries[i].Store(n)
+}
+
 // lookup returns the number of the flow with this hash and exactly this
 // identity, or 0. Any goroutine may call it.
 func (e *Engine) lookup(hash uint64, key *packet.Flow) (uint32, *flow) {

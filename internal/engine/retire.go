@@ -21,9 +21,11 @@ import (
 const resting = 3 * time.Minute
 
 // acquire returns the flow with this identity for one more user, or 0 when
-// another worker owns it or it has as many users as it can.
+// another worker owns it, it has as many users as it can, or it has to be
+// replaced and cannot be yet.
 func (e *Engine) acquire(key packet.Flow, t *target, group *plan.Group, src int) uint32 {
 	hash := e.Secret.Hash(&key)
+	needs := slotsNeeded(t.plan, group, src, e.Interval)
 	n, f := e.lookup(hash, &key)
 	if f == nil {
 		n = e.flows.take(1)
@@ -34,19 +36,48 @@ func (e *Engine) acquire(key packet.Flow, t *target, group *plan.Group, src int)
 		e.fresh[n] = 0
 		e.insert(hash, n)
 	}
-	if f.owner != t.owner() || f.users == math.MaxUint16 {
-		if f.users == 0 {
-			e.retired[n] = time.Now() // it is in the way: no longer than its probes need
+	_, fresh := e.fresh[n]
+	if f.users == 0 && !fresh && (f.owner != t.owner() || f.dscp != group.DSCP || f.bits < slotBits(f.proto, needs)) {
+		// Left by others, and not as it is needed now.
+		if n, f = e.succeed(n, f, t.owner(), group.DSCP); f == nil {
+			e.inTheWay = e.flows.at(n)
+			return 0
 		}
+		fresh = true
+	}
+	if f.owner != t.owner() || f.users == math.MaxUint16 {
 		e.inTheWay = f
 		return 0
 	}
 	delete(e.retired, n) // it may have been on its way out
 	f.users++
-	if needs, fresh := e.fresh[n]; fresh {
-		e.fresh[n] = needs + slotsNeeded(t.plan, group, src, e.Interval)
+	if fresh {
+		e.fresh[n] += needs
 	}
 	return n
+}
+
+// succeed puts another flow in the place of one without users, once no probe is
+// under way on it: with the slots that its users need, the same identity and the
+// next numbers, so that what answers the old one is not taken for an answer to
+// the new. It returns a nil flow when it is too early.
+func (e *Engine) succeed(n uint32, old *flow, owner, dscp uint8) (uint32, *flow) {
+	if e.retired[n].since >= e.roundSince() || e.busy(old) {
+		return n, nil
+	}
+	next := e.flows.take(1)
+	f := e.flows.at(next)
+	f.hash, f.remote, f.local, f.proto = old.hash, old.remote, old.local, old.proto
+	f.localPort, f.remotePort = old.localPort, old.remotePort
+	f.owner, f.dscp = owner, dscp
+	f.newest, f.newestTime, f.offset = old.newest, old.newestTime, old.offset
+	f.last.Store(old.last.Load())
+	f.peer.Store(old.peer.Load())
+	e.fresh[next] = 0
+	e.index.Load().replace(f.hash, n, next)
+	delete(e.retired, n)
+	e.dead[n] = e.clock.now()
+	return next, f
 }
 
 // insert makes a flow findable, though without slots nobody uses it yet.
@@ -73,6 +104,12 @@ func (e *Engine) reindex(room int) *index {
 	return ix
 }
 
+// retired is a flow without users.
+type retired struct {
+	since int64     // ns
+	until time.Time // when nobody finds it any more
+}
+
 // release gives a flow up for one user. Late answers find it for a while.
 func (e *Engine) release(n uint32) {
 	if n == 0 {
@@ -80,7 +117,7 @@ func (e *Engine) release(n uint32) {
 	}
 	f := e.flows.at(n)
 	if f.users--; f.users == 0 {
-		e.retired[n] = time.Now().Add(resting + time.Duration(e.longest.Load()))
+		e.retired[n] = retired{e.clock.now(), time.Now().Add(resting + time.Duration(e.longest.Load()))}
 	}
 }
 
@@ -124,8 +161,8 @@ func (e *Engine) prune() {
 		}
 	}
 	gone := false
-	for n, at := range e.retired {
-		if now.After(at) && !e.busy(e.flows.at(n)) {
+	for n, r := range e.retired {
+		if now.After(r.until) && !e.busy(e.flows.at(n)) {
 			delete(e.retired, n)
 			e.dead[n] = math.MaxInt64 // until the index is without it
 			gone = true
@@ -139,16 +176,39 @@ func (e *Engine) prune() {
 	for n, since := range e.dead {
 		e.dead[n] = min(since, unfound)
 	}
-	// What was in the way of others is gone.
-	waiting := e.waiting
-	e.waiting = nil
-	for n := range waiting {
+	e.retry(func(bool) bool { return true }) // what was in their way may be gone
+}
+
+// retry binds those targets again that wait for a flow, and that are wanted:
+// soon says whether what is in their way has no users.
+func (e *Engine) retry(wanted func(soon bool) bool) {
+	var again []uint32
+	for n, soon := range e.waiting {
+		if wanted(soon) {
+			again = append(again, n)
+			delete(e.waiting, n)
+		}
+	}
+	for _, n := range again {
 		if t := e.targets.at(n); t.plan != nil && !t.gone() {
 			e.bindFitting(e.Link, n)
 		}
 	}
 	if err := e.publish(); err != nil {
 		e.Log.Error("cannot update the XDP program", "error", err)
+	}
+}
+
+// retrySoon binds targets whose way is free as soon as the last probes of
+// others are over.
+func (e *Engine) retrySoon() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, soon := range e.waiting {
+		if soon {
+			e.retry(func(soon bool) bool { return soon })
+			return
+		}
 	}
 }
 

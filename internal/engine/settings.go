@@ -64,7 +64,7 @@ func (e *Engine) Relabel(plans ...*plan.Target) {
 // republish lets all series publish other percentiles.
 func (e *Engine) republish(percentiles []int) {
 	e.Percentiles = percentiles
-	e.kinds = map[kindKey]*result.Kind{}
+	e.kinds = nil
 	for _, c := range e.classes {
 		c.kind = e.kindOf(keyOf(c.kind))
 	}
@@ -101,6 +101,9 @@ func (e *Engine) kindOf(key kindKey) *result.Kind {
 	k := e.kinds[key]
 	if k == nil {
 		k = &result.Kind{Metric: key.metric, Family: key.family, State: key.state, Group: key.group, Percentiles: e.Percentiles}
+		if e.kinds == nil {
+			e.kinds = map[kindKey]*result.Kind{}
+		}
 		e.kinds[key] = k
 	}
 	return k
