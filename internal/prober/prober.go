@@ -186,6 +186,7 @@ func (p *prober) work(ctx context.Context) error {
 	running.Go(func() { p.watchReloads(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
 	running.Go(func() { p.pusher.Run(ctx) })
+	running.Go(func() { p.watchLimits(ctx) })
 	if p.Started != nil {
 		p.Started(started)
 	}
