@@ -30,6 +30,7 @@ packages=(
 	"systemd: judges the units"
 	"systemd-container: runs a unit under a systemd of its own"
 	"shellcheck: judges the scripts"
+	"python3: runs dynamic inventories of netprobify in tests"
 )
 daemons=(prometheus victoria-metrics)
 if [ "${1:-}" = bench ]; then

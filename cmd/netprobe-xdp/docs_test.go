@@ -41,7 +41,7 @@ func found(pattern, text string) []string {
 func TestMetricsPage(t *testing.T) {
 	doc := document(t, "docs/metrics.md")
 	x := metrics.New(metrics.Options{Store: &result.Store{}, ProbeName: func() string { return "p" }, App: &metrics.App{},
-		Links: func() []metrics.Link { return nil }})
+		Links: func() []metrics.Link { return nil }, Inventories: func() []metrics.Inventory { return nil }})
 	w := httptest.NewRecorder()
 	x.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 

@@ -15,9 +15,11 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/inventory"
 )
 
 func main() {
+	inventory.BecomeChild()
 	// A reader that goes away must not keep a command from cleaning up: the
 	// write fails instead.
 	signal.Ignore(syscall.SIGPIPE)

@@ -34,14 +34,18 @@ type Config struct {
 	// carried out: said once in the log at WARN, and by check.
 	Warnings []Fault
 
-	// Repeated counts the lines of inventories that are left out because an
-	// earlier one has the same name, by that name. Of very many names some are
-	// missing.
+	// Repeated counts the targets of inventories read last that are left out
+	// because an earlier one has the same name, by that name. Of very many names
+	// some are missing.
 	Repeated map[string]uint64
+
+	// Inventories are those that are not disabled, in the order of the file.
+	Inventories []Inventory
 
 	restart   map[string]string // values of keys that a reload does not take up, by section and key
 	positions positions
 	listed    *listed // where the targets of inventories were read; nil: there are none
+	own       []Fault // Warnings without those of lists
 }
 
 // Global is the section `global` of netprobify.
@@ -90,8 +94,12 @@ type Target struct {
 	State             string // "None" when unset
 	Timeout           time.Duration
 	DNSUpdateInterval time.Duration
-	Groups            []int // indices into Config.Groups in registration order; may be empty
+	Groups            []int   // indices into Config.Groups in registration order; may be empty
+	Labels            []Label // sorted by name; only targets of inventories have any
 }
+
+// Label is what an inventory says of a target beside what is probed.
+type Label struct{ Name, Value string }
 
 // Engine is our own section `engine`.
 type Engine struct {

@@ -53,7 +53,7 @@ func checkDestination(t *targetDraft, dst, family value) {
 			found = "ipv4"
 		}
 	}
-	if t.Family != "" && t.Family != found {
+	if family.node != nil && t.Family != "" && t.Family != found {
 		family.fault("read "+t.Family+", but the destination "+shorten(s, maxShown)+" is "+found,
 			"allowed: "+found+", or no address_family at all")
 		return

@@ -3,50 +3,123 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"maps"
-	"os"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/v2"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/inventory"
 )
 
+// Inventory is one entry of `inventories` that is not disabled.
+type Inventory struct {
+	Name string
+
+	// One of these is not nil: where the list comes from. What File.Last is, is
+	// for whoever runs it to say.
+	File    *inventory.File
+	HTTP    *inventory.HTTP
+	Command *inventory.Command
+
+	Format     string // jsonl, json or yaml; "": the list's beginning says
+	MaxTargets int
+
+	base      Target        // what a target is without being told
+	lifetime  time.Duration // of a target that does not say
+	hasType   bool          // base has a type
+	hasGroups bool          // base has groups
+}
+
 // inventoryDraft is one entry of the section inventories.
 type inventoryDraft struct {
-	at         value
-	fileAt     value
-	name       string
-	file       string // as it can be opened from here
-	format     string
+	at       value
+	there    map[string]value
+	name     string
+	file     string
+	url      string
+	command  []string
+	format   string
+	interval time.Duration
+	timeout  time.Duration
+	stream   bool
+	environ  []string
+
 	maxTargets int
+	maxBytes   int
+
+	username                    string
+	password, token             inventory.Secret
+	caFile, certFile, clientKey string
+
+	defaults targetDraft
 }
 
 // inventoryName: netprobify's are names of Python modules.
 var inventoryName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 
 const (
-	inventoryAllowed    = "a map with at least file"
+	inventoryAllowed    = "a map with file, url or command"
 	defaultMaxTargets   = 1_000_000
-	formatLines         = "jsonl"
 	maxInventoryTargets = maxCount
+
+	defaultPoll      = 60 * time.Second
+	defaultListTime  = 10 * time.Second
+	maxListBytes     = 1 << 30
+	defaultListBytes = 64 << 20
 )
 
+// Formats of lists.
+const (
+	formatLines = "jsonl"
+	formatJSON  = "json"
+	formatYAML  = "yaml"
+)
+
+var formatOf = map[string]string{".jsonl": formatLines, ".json": formatJSON, ".yaml": formatYAML, ".yml": formatYAML}
+
 var inventoryKeys = []key[inventoryDraft]{
-	{name: "file", read: func(inv *inventoryDraft, v value) {
-		inv.fileAt = v
-		keep(&inv.file)(v.text("the name of a file"))
+	{name: "file", read: func(inv *inventoryDraft, v value) { keep(&inv.file)(v.fileName()) }},
+	{name: "url", read: func(inv *inventoryDraft, v value) { keep(&inv.url)(v.webAddress()) }},
+	{name: "command", read: func(inv *inventoryDraft, v value) { keep(&inv.command)(v.commandLine()) }},
+	{name: "format", read: func(inv *inventoryDraft, v value) {
+		keep(&inv.format)(v.oneOf(formatLines, formatJSON, formatYAML))
 	}},
-	{name: "format", read: func(inv *inventoryDraft, v value) { keep(&inv.format)(v.oneOf(formatLines)) }},
 	{name: "max_targets", read: func(inv *inventoryDraft, v value) {
 		keep(&inv.maxTargets)(v.integer(1, maxInventoryTargets))
 	}},
+	{name: "max_bytes", read: func(inv *inventoryDraft, v value) { keep(&inv.maxBytes)(v.integer(1, maxListBytes)) }},
+	{name: "interval", read: func(inv *inventoryDraft, v value) {
+		keep(&inv.interval)(v.span(time.Second, maxInterval*time.Second))
+	}},
+	{name: "timeout", read: func(inv *inventoryDraft, v value) {
+		keep(&inv.timeout)(v.span(time.Second, maxInterval*time.Second))
+	}},
+	{name: "streaming", read: func(inv *inventoryDraft, v value) { keep(&inv.stream)(v.boolean()) }},
+	{name: "environment", read: func(inv *inventoryDraft, v value) { keep(&inv.environ)(v.environment()) }},
+	{name: "user", read: func(inv *inventoryDraft, v value) { keep(&inv.username)(v.text("a user's name, without :")) }},
+	{name: "password", read: func(inv *inventoryDraft, v value) { v.secretInto(&inv.password) }},
+	{name: "password_file", read: func(inv *inventoryDraft, v value) { v.secretFileInto(&inv.password) }},
+	{name: "bearer_token", read: func(inv *inventoryDraft, v value) { v.secretInto(&inv.token) }},
+	{name: "bearer_token_file", read: func(inv *inventoryDraft, v value) { v.secretFileInto(&inv.token) }},
+	{name: "ca_file", read: func(inv *inventoryDraft, v value) { keep(&inv.caFile)(v.fileName()) }},
+	{name: "cert_file", read: func(inv *inventoryDraft, v value) { keep(&inv.certFile)(v.fileName()) }},
+	{name: "key_file", read: func(inv *inventoryDraft, v value) { keep(&inv.clientKey)(v.fileName()) }},
+	{name: "defaults", read: func(inv *inventoryDraft, v value) {
+		inv.defaults.at = v
+		readMap(v, &inv.defaults, defaultsKeys, "a map of keys that targets of the list have unless they say otherwise")
+	}},
+}
+
+// belongs says which keys are for lists of one origin only.
+var belongs = map[string][]string{
+	"url":     {"user", "password", "password_file", "bearer_token", "bearer_token_file", "ca_file", "cert_file", "key_file"},
+	"command": {"streaming", "environment"},
 }
 
 // inventorySection reads the section inventories. The files are opened later,
@@ -74,188 +147,280 @@ func (d *decoder) inventorySection(v value) {
 }
 
 func (d *decoder) inventory(e value) {
-	inv := inventoryDraft{at: e, name: e.name(), maxTargets: defaultMaxTargets}
+	inv := inventoryDraft{at: e, name: e.name(), maxTargets: defaultMaxTargets, maxBytes: defaultListBytes}
+	inv.defaults.Target = defaultTarget
 	before := len(d.faults)
-	there := readMap(e, &inv, inventoryKeys, inventoryAllowed)
-	if there == nil {
+	if inv.there = readMap(e, &inv, inventoryKeys, inventoryAllowed); inv.there == nil {
 		return
 	}
-	switch _, ok := there["file"]; {
-	case !ok:
-		e.missing("file", "the name of a file, relative to this one")
-	case len(d.faults) > before:
-	case inv.format == "" && filepath.Ext(inv.file) != "."+formatLines:
-		inv.fileAt.wrong("a name that ends in ." + formatLines + ", or any with format: " + formatLines)
+	if inv.origin(); len(d.faults) == before {
+		d.inventories = append(d.inventories, inv)
 	}
-	if len(d.faults) > before {
-		return
-	}
-	if !filepath.IsAbs(inv.file) {
-		inv.file = filepath.Join(filepath.Dir(e.file), inv.file)
-	}
-	d.inventories = append(d.inventories, inv)
 }
 
-// openable drops disabled inventories and records files that cannot be read.
-func (d *decoder) openable(k *koanf.Koanf) {
-	disabled := get[[]string](k, "global.disable_dynamic_inventories")
-	d.inventories = slices.DeleteFunc(d.inventories, func(inv inventoryDraft) bool {
-		off := slices.Contains(disabled, inv.name)
-		if off {
-			d.cfg.Notices = append(d.cfg.Notices, "inventory "+inv.name+" is not loaded: global.disable_dynamic_inventories names it")
+// origin checks the keys against one another.
+func (inv *inventoryDraft) origin() {
+	e := inv.at
+	var origins []string
+	for _, name := range []string{"file", "url", "command"} {
+		if _, ok := inv.there[name]; ok {
+			origins = append(origins, name)
 		}
-		return off
-	})
+	}
+	switch len(origins) {
+	case 0:
+		e.fault("no file, url or command", "allowed: "+inventoryAllowed)
+		return
+	case 1:
+	default:
+		inv.there[origins[1]].fault("beside "+origins[0], "allowed: one of file, url and command; make the other an inventory of its own")
+		return
+	}
+	for origin, names := range belongs {
+		for _, name := range names {
+			if v, ok := inv.there[name]; ok && origin != origins[0] {
+				v.fault("beside "+origins[0], "allowed: with "+origin+" only; remove it")
+			}
+		}
+	}
+	for _, name := range []string{"interval", "timeout", "max_bytes"} {
+		if v, ok := inv.there[name]; ok && origins[0] == "file" {
+			v.fault("beside file", "allowed: with url or command only; a file is looked at once a second; remove it")
+		}
+	}
+	if v, ok := inv.there["interval"]; ok && inv.stream {
+		v.fault("beside streaming: true", "allowed: without streaming, which never runs it anew while it runs; remove one of the two")
+	}
+	for _, pair := range [][2]string{{"password", "password_file"}, {"bearer_token", "bearer_token_file"}, {"user", "bearer_token"}, {"user", "bearer_token_file"}} {
+		if v, ok := inv.there[pair[1]]; ok {
+			if _, both := inv.there[pair[0]]; both {
+				v.fault("beside "+pair[0], "allowed: one of the two; remove the other")
+			}
+		}
+	}
+	if _, ok := inv.there["cert_file"]; ok != (inv.clientKey != "") {
+		e.fault("one of cert_file and key_file", "allowed: both or neither")
+	}
+	if v, ok := inv.there["user"]; ok && strings.Contains(inv.username, ":") {
+		v.wrong("a user's name, without :")
+	}
+	if origins[0] == "file" {
+		if inv.format == "" {
+			inv.format = formatOf[filepath.Ext(inv.file)]
+		}
+		if v := inv.there["file"]; inv.format == "" && v.node.Kind == yaml.ScalarNode {
+			v.wrong("a name that ends in .jsonl, .json, .yaml or .yml, or any with format")
+		}
+	}
+}
+
+func (v value) secretInto(to *inventory.Secret) {
+	if s, ok := v.secret(); ok {
+		*to = inventory.NewSecret(s)
+	}
+}
+
+func (v value) secretFileInto(to *inventory.Secret) {
+	if name, ok := v.fileName(); ok {
+		*to = inventory.SecretFile(name)
+	}
+}
+
+func (v value) webAddress() (string, bool) {
+	const allowed = "an address such as https://discovery.example.com/targets"
+	s, ok := v.text(allowed)
+	if !ok {
+		return "", false
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		v.fault("read no http or https address", "allowed: "+allowed) // it may hold a key: it is not repeated
+		return "", false
+	case u.User != nil:
+		v.fault("read an address with a user's name in it", "allowed: an address without; put it into user and password_file")
+		return "", false
+	}
+	return s, true
+}
+
+func (v value) commandLine() ([]string, bool) {
+	const allowed = "a list of text, the executable first, such as [/usr/local/bin/list-racks, --site, paris]"
+	items, ok := v.items(allowed)
+	if ok && len(items) == 0 {
+		v.wrong(allowed)
+		return nil, false
+	}
+	var args []string
+	for i, it := range items {
+		s, good := it.text("text")
+		if good && (strings.ContainsRune(s, 0) || i == 0 && s == "") {
+			it.wrong("text")
+			good = false
+		}
+		ok = ok && good
+		args = append(args, s)
+	}
+	return args, ok
+}
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// environment reads variables. Their values may be secret.
+func (v value) environment() ([]string, bool) {
+	entries, ok := v.entries("a map of variables, at most 100", maxKeys)
+	var all []string
+	for _, e := range entries {
+		switch {
+		case !variableName.MatchString(e.name()):
+			e.fault("read the name "+fmt.Sprintf("%q", shorten(e.name(), maxShown)), "allowed: a name of letters, digits and _")
+			ok = false
+		case e.node.Kind != yaml.ScalarNode || classify(e.node) != kindText || strings.ContainsRune(e.node.Value, 0):
+			e.fault("read something that is not text", "allowed: text; put it in quotes")
+			ok = false
+		default:
+			all = append(all, e.name()+"="+e.node.Value)
+		}
+	}
+	return all, ok
+}
+
+// inventoryVariable reads a variable that holds a secret of an inventory, which
+// wins over the file. It returns false for all other variables.
+func (d *decoder) inventoryVariable(name, text string) bool {
+	rest, ok := strings.CutPrefix(name, envPrefix+"INVENTORIES__")
+	if !ok {
+		return false
+	}
+	which, key, _ := strings.Cut(rest, "__")
+	at := origin{file: fromEnvironment, key: name}
 	for i := range d.inventories {
 		inv := &d.inventories[i]
-		f, _, err := openRegular(inv.file)
-		if err != nil {
-			inv.unreadable(err)
+		if inv.url == "" || variableOf(inv.name) != which {
 			continue
 		}
-		f.Close()
+		switch key {
+		case "USER":
+			inv.username, inv.token = text, inventory.Secret{}
+		case "PASSWORD":
+			inv.password = inventory.NewSecret(text)
+		case "PASSWORD_FILE":
+			inv.password = inventory.SecretFile(text)
+		case "BEARER_TOKEN":
+			inv.token = inventory.NewSecret(text)
+		case "BEARER_TOKEN_FILE":
+			inv.token = inventory.SecretFile(text)
+		default:
+			return false
+		}
+		d.cfg.positions.set([]string{"inventories", inv.name, strings.ToLower(key)}, at, 0)
+		if text == "" {
+			d.faults = append(d.faults, Fault{File: fromEnvironment, Key: name, Read: "read nothing", Allowed: "allowed: the value of " + strings.ToLower(key) + "; unset it otherwise"})
+		}
+		return true
 	}
+	return false
 }
 
-func (inv *inventoryDraft) unreadable(err error) {
-	inv.at.d.unread++
-	inv.fileAt.fault("cannot read "+oneLine(inv.file)+": "+err.Error(), "")
+var unfitForVariable = regexp.MustCompile(`[^A-Z0-9_]`)
+
+// variableOf is how an inventory is called in the names of variables.
+func variableOf(name string) string {
+	return unfitForVariable.ReplaceAllString(strings.ToUpper(name), "_")
 }
 
-// loadInventories appends the targets of all inventories. Names are compared
-// with those of the other targets: the first of a name is probed.
-func (d *decoder) loadInventories() {
-	d.cfg.listed = &listed{first: len(d.cfg.Targets)}
-	names := make(map[string]bool, len(d.cfg.Targets))
-	for i := range d.cfg.Targets {
-		names[d.cfg.Targets[i].Name] = true
-	}
+// settle drops disabled inventories and makes of the others what Config has.
+func (d *decoder) settle(k *koanf.Koanf) {
+	disabled := get[[]string](k, "global.disable_dynamic_inventories")
 	for i := range d.inventories {
 		inv := &d.inventories[i]
-		f, _, err := openRegular(inv.file)
-		if err == nil {
-			d.cfg.listed.files = append(d.cfg.listed.files, inv.file)
-			err = newListing(d, inv, names).load(f)
+		if slices.Contains(disabled, inv.name) {
+			d.cfg.Notices = append(d.cfg.Notices, "inventory "+inv.name+" is not loaded: global.disable_dynamic_inventories names it")
+			continue
+		}
+		made := Inventory{Name: inv.name, Format: inv.format, MaxTargets: inv.maxTargets}
+		switch {
+		case inv.file != "":
+			made.File = &inventory.File{Path: inv.file}
+		case inv.url != "":
+			if inv.password.Set() != (inv.username != "") {
+				inv.at.fault("one of user and password", "allowed: both or neither")
+			}
+			made.HTTP = inv.http()
+		default:
+			made.Command = inv.process()
+			if _, err := made.Command.Executable(); err != nil {
+				inv.there["command"].fault(err.Error(), "")
+			}
+		}
+		made.base = inv.defaults.Target
+		made.lifetime, made.hasType, made.hasGroups = inv.defaults.lifetime, inv.defaults.kind != nil, len(inv.defaults.registerTo) > 0
+		made.base.Groups = d.registered(inv.defaults.registerTo)
+		made.base.Description = "from_" + inv.name // as netprobify calls them
+		if !inv.defaults.ownDNS {
+			made.base.DNSUpdateInterval = get[time.Duration](k, "global.dns_update_interval")
+		}
+		d.cfg.Inventories = append(d.cfg.Inventories, made)
+		for _, needed := range [][2]string{{"file", inv.file}, {"password_file", inv.password.File()}, {"bearer_token_file", inv.token.File()},
+			{"ca_file", inv.caFile}, {"cert_file", inv.certFile}, {"key_file", inv.clientKey}} {
+			if needed[1] == "" {
+				continue
+			}
+			f, _, err := openRegular(needed[1])
+			if err != nil {
+				d.unreadable(inv.name, needed[0], needed[1], err)
+				continue
+			}
 			f.Close()
 		}
-		if err != nil {
-			inv.unreadable(err)
-		}
 	}
 }
 
-// load reads a whole inventory. The error is that of reading the file.
-func (l *listing) load(f *os.File) error {
-	lines, err := countLines(f)
-	if err != nil {
-		return err
+func orElse(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
 	}
-	c := l.d.cfg
-	first := len(c.Targets)
-	c.Targets = slices.Grow(c.Targets, min(lines, l.inv.maxTargets))
-	for line, err := range inventory.Load(f) {
-		if err != nil {
-			return err
-		}
-		t, fault := l.target(line)
-		if fault != nil {
-			l.reject(line.Number, func() Fault { return *fault })
+	return d
+}
+
+func (inv *inventoryDraft) http() *inventory.HTTP {
+	return &inventory.HTTP{
+		URL: inv.url, Interval: orElse(inv.interval, defaultPoll), Timeout: orElse(inv.timeout, defaultListTime), MaxBytes: int64(inv.maxBytes),
+		Username: inv.username, Password: inv.password, Token: inv.token,
+		CAFile: inv.caFile, CertFile: inv.certFile, KeyFile: inv.clientKey, UserAgent: "netprobe-xdp",
+	}
+}
+
+func (inv *inventoryDraft) process() *inventory.Command {
+	c := &inventory.Command{
+		Args: inv.command, Environment: inv.environ, MaxBytes: int64(inv.maxBytes),
+		Streaming: inv.stream, Interval: orElse(inv.interval, defaultPoll), Timeout: inv.timeout,
+	}
+	if c.Dir = filepath.Dir(inv.at.file); !inv.stream {
+		c.Timeout = orElse(inv.timeout, defaultListTime)
+	}
+	if dir, err := filepath.Abs(c.Dir); err == nil {
+		c.Dir = dir
+	}
+	return c
+}
+
+// registered returns the groups of these names.
+func (d *decoder) registered(names []value) (groups []int) {
+	for _, name := range names {
+		g, ok := d.groupIndex[name.node.Value]
+		if !ok {
+			name.noGroup()
 			continue
 		}
-		if l.names[t.Name] {
-			l.d.repeat(t.Name)
-			l.reject(line.Number, func() Fault { return l.twice(line.Number, t.Name) })
-			continue
-		}
-		if len(c.Targets)-first == l.inv.maxTargets {
-			path := []string{"inventories", l.inv.name, "max_targets"}
-			f := c.Fault(fmt.Sprintf("%s holds more than %d targets", oneLine(l.inv.file), l.inv.maxTargets), "allowed: at most max_targets; raise it, or shorten the file", path...)
-			l.d.faults = append(l.d.faults, f)
-			return nil
-		}
-		l.names[t.Name] = true
-		c.listed.add(len(c.Targets), line.Number)
-		c.Targets = append(c.Targets, t)
-	}
-	l.conclude(len(c.Targets) - first)
-	return nil
-}
-
-// countLines returns how many lines a file has, so that memory is taken once,
-// and goes back to its beginning.
-func countLines(f *os.File) (int, error) {
-	lines := 1 // the last one may have no end
-	buf := make([]byte, 256<<10)
-	for {
-		n, err := f.Read(buf)
-		lines += bytes.Count(buf[:n], []byte("\n"))
-		if err == io.EOF {
-			_, err = f.Seek(0, io.SeekStart)
-			return lines, err
-		}
-		if err != nil {
-			return 0, err
+		if !slices.Contains(groups, g) {
+			groups = append(groups, g)
 		}
 	}
+	return groups
 }
 
-// Of many bad lines and unknown keys so many are named, and the others counted.
-const (
-	maxBadNamed  = 100
-	maxKeysNamed = 20
-)
-
-// reject notes a line that is not loaded.
-func (l *listing) reject(line int, why func() Fault) {
-	if l.bad++; l.bad <= maxBadNamed {
-		f := why()
-		f.Read += "; the line is not loaded"
-		l.d.cfg.Warnings = append(l.d.cfg.Warnings, f)
-	} else if l.unnamed == 0 {
-		l.unnamed = line
-	}
-}
-
-// maxRepeated bounds Config.Repeated.
-const maxRepeated = 1000
-
-func (d *decoder) repeat(name string) {
-	if d.cfg.Repeated == nil {
-		d.cfg.Repeated = map[string]uint64{}
-	}
-	if _, known := d.cfg.Repeated[name]; known || len(d.cfg.Repeated) < maxRepeated {
-		d.cfg.Repeated[name]++
-	}
-}
-
-func (l *listing) twice(line int, name string) Fault {
-	first := l.d.cfg.Fault("", "", "targets", name)
-	return Fault{File: l.inv.file, Line: line, Key: joinPath([]string{"targets", name}),
-		Read:    fmt.Sprintf("read a second time, first in %s:%d", oneLine(first.File), first.Line),
-		Allowed: "allowed: once; remove or rename one of them"}
-}
-
-// conclude says what is left to say of the whole inventory.
-func (l *listing) conclude(loaded int) {
-	c := l.d.cfg
-	if l.unnamed > 0 {
-		c.Warnings = append(c.Warnings, Fault{File: l.inv.file, Line: l.unnamed, Read: fmt.Sprintf("%d more bad lines from here on are not loaded", l.bad-maxBadNamed),
-			Allowed: "correct those that are named, then look again"})
-	}
-	var known []string
-	for _, k := range listedKeys {
-		known = append(known, k.name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(l.unknown)) {
-		u := l.unknown[name]
-		c.Warnings = append(c.Warnings, Fault{File: l.inv.file, Line: u.line, Key: joinPath([]string{name}),
-			Read: fmt.Sprintf("not a key that is known here, ignored on %d line(s)", u.lines), Allowed: "allowed: " + strings.Join(known, ", ")})
-	}
-	if l.unknownMore > 0 {
-		c.Warnings = append(c.Warnings, Fault{File: l.inv.file, Line: l.unknownMore, Read: "further keys that are not known here, from this line on, are ignored", Allowed: "allowed: " + strings.Join(known, ", ")})
-	}
-	if loaded == 0 && l.bad == 0 {
-		l.inv.fileAt.warn(oneLine(l.inv.file)+" holds no target", "one JSON object on each line is a target")
-	}
-	c.Notices = append(c.Notices, fmt.Sprintf("inventory %s: %d targets from %s", l.inv.name, loaded, oneLine(l.inv.file)))
+func (d *decoder) unreadable(inventory, key, file string, err error) {
+	d.unread++
+	d.faults = append(d.faults, d.cfg.Fault("cannot read "+oneLine(file)+": "+err.Error(), "", "inventories", inventory, key))
 }

@@ -167,16 +167,32 @@ func inventoryOf(t testing.TB, lines string) (file string) {
 
 // newTestListing returns a listing that knows some lists of groups by their
 // text.
-func newTestListing() *listing {
-	d := newDecoder(Options{})
-	d.groupIndex = map[string]int{"standard": 0, "quiet": 1}
-	l := newListing(d, &inventoryDraft{name: "dc", file: "dc.jsonl"}, map[string]bool{})
+func newTestListing(base Target) *listing {
+	c := &Config{Groups: []Group{{Name: "standard"}, {Name: "quiet"}}}
+	inv := &Inventory{Name: "dc", MaxTargets: 10, base: base, hasType: base.Type != "", hasGroups: base.Groups != nil}
+	l := newListing(c, inv, "dc.jsonl")
 	for _, groups := range []string{`["standard"]`, `["quiet", "standard"]`} {
 		for line := range inventory.Load(strings.NewReader(`{"hostname": "h", "type": "ICMPping", "destination": "h", "groups": ` + groups + `}`)) {
-			l.target(line)
+			l.take(line)
 		}
 	}
 	return l
+}
+
+// judged reads a line the long way.
+func (l *listing) judged(line *inventory.Line) (Target, *Fault) {
+	root, fault := l.parse(line)
+	if fault != nil {
+		return Target{}, fault
+	}
+	if isDiscovered(root) {
+		return Target{}, l.fault(line.Number, "a group", "")
+	}
+	t, fault := l.judge(root, line.Number)
+	if fault != nil {
+		return Target{}, fault
+	}
+	return t.Target, nil
 }
 
 // FuzzLine: what a plain line gives at a glance is what the rules for the section
@@ -193,34 +209,42 @@ func FuzzLine(f *testing.F) {
 			}
 		}
 	}
-	l := newTestListing()
+	withDefaults := defaultTarget
+	withDefaults.Type, withDefaults.Groups, withDefaults.DstPort, withDefaults.Family = "TCPsyn", []int{1}, 443, "ipv6"
+	listings := []*listing{newTestListing(defaultTarget), newTestListing(withDefaults)}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for line, err := range inventory.Load(bytes.NewReader(text)) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, fault := l.judge(line)
-			if fault != nil {
-				if s := fault.String(); strings.ContainsAny(s, "\n\r\x1b") || fault.Line != line.Number || fault.File != "dc.jsonl" {
-					t.Fatalf("fault of line %d: %q", line.Number, s)
+		for _, l := range listings {
+			for line, err := range inventory.Load(bytes.NewReader(text)) {
+				if err != nil {
+					t.Fatal(err)
 				}
-			} else if err := promises(&Config{Targets: []Target{want}, Groups: []Group{{Name: "standard", SrcPortA: 1, SrcPortZ: 1}, {Name: "quiet", SrcPortA: 1, SrcPortZ: 1}},
-				Global: Global{ProbeName: "p", Interval: 1, PrometheusPort: 1}, Engine: Engine{Tick: 1}, Safety: Safety{MaxPPS: 1, MaxPrefixPPS: 1}, Metrics: Metrics{MaxSeries: 1}}); err != nil {
-				t.Fatal(err)
-			}
-			if !line.Plain {
-				continue
-			}
-			if got, ok := l.plain(&line.Target); ok && (fault != nil || !reflect.DeepEqual(got, want)) {
-				t.Fatalf("%s:\nat a glance %+v\njudged      %+v, %v", line.Text, got, want, fault)
+				checkLine(t, l, line)
 			}
 		}
 	})
 }
 
+func checkLine(t *testing.T, l *listing, line *inventory.Line) {
+	want, fault := l.judged(line)
+	if fault != nil {
+		if s := fault.String(); strings.ContainsAny(s, "\n\r\x1b") || fault.Line != line.Number || fault.File != "dc.jsonl" {
+			t.Fatalf("fault of line %d: %q", line.Number, s)
+		}
+	} else if err := promises(&Config{Targets: []Target{want}, Groups: []Group{{Name: "standard", SrcPortA: 1, SrcPortZ: 1}, {Name: "quiet", SrcPortA: 1, SrcPortZ: 1}},
+		Global: Global{ProbeName: "p", Interval: 1, PrometheusPort: 1}, Engine: Engine{Tick: 1}, Safety: Safety{MaxPPS: 1, MaxPrefixPPS: 1}, Metrics: Metrics{MaxSeries: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if !line.Plain {
+		return
+	}
+	if got, ok := l.plain(&line.Target); ok && (fault != nil || !reflect.DeepEqual(got, want)) {
+		t.Fatalf("%s:\nat a glance %+v\njudged      %+v, %v", line.Text, got, want, fault)
+	}
+}
+
 // TestPlainIsTaken: the usual lines do not take the long way.
 func TestPlainIsTaken(t *testing.T) {
-	l := newTestListing()
+	l := newTestListing(defaultTarget)
 	text, err := os.ReadFile(filepath.Join("testdata", "inventory", "good.jsonl"))
 	if err != nil {
 		t.Fatal(err)

@@ -37,10 +37,11 @@ func (d *decoder) finish() (*Config, error) {
 		return nil, err
 	}
 	d.required(k)
-	d.openable(k)
+	d.settle(k)
 	d.checkPush(k)
 	lists := d.lists(k.String("safety.block_file"), k.String("safety.allow_file"))
-	if len(d.inventories) == 0 {
+	dynamic := len(d.cfg.Inventories) > 0
+	if !dynamic {
 		d.checkHistograms()
 	}
 	if len(d.faults) > 0 || d.fatal != nil {
@@ -55,7 +56,7 @@ func (d *decoder) finish() (*Config, error) {
 		}
 		d.cfg.Targets = append(d.cfg.Targets, t.Target)
 	}
-	if len(d.inventories) > 0 {
+	if dynamic {
 		d.loadInventories()
 		if len(d.faults) == 0 { // else names may be missing that are not wrong
 			d.checkHistograms()
@@ -101,6 +102,9 @@ func (d *decoder) layers() (*koanf.Koanf, error) {
 // leave it out. What has no __ is not meant for us: Kubernetes sets
 // NETPROBE_SERVICE_HOST and the like where a service is called netprobe.
 func (d *decoder) variable(name, text string) (string, any) {
+	if d.inventoryVariable(name, text) {
+		return "", nil
+	}
 	s, f := fieldOfVariable(name)
 	if f == nil && !strings.Contains(name, "__") {
 		d.strangers = append(d.strangers, oneLine(shorten(name, 2*maxShown)))

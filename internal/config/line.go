@@ -24,15 +24,17 @@ import (
 // others, and those that have a fault, by the rules and in the words that hold
 // for the section targets.
 type listing struct {
-	d       *decoder
-	inv     *inventoryDraft
-	names   map[string]bool // of all targets so far
-	base    Target          // what a target is without being told
-	prefix  string          // of names
-	groups  map[string][]int
-	scratch []byte
-	latency *float64 // the last thresholds
-	loss    *float64
+	cfg        *Config
+	groupIndex map[string]int
+	inv        *Inventory
+	list       *TargetList
+	prefix     string // of names
+	groups     map[string][]int
+	scratch    []byte
+	latency    *float64 // the last thresholds
+	loss       *float64
+
+	merged, maxMerged int // keys that came from merge keys of YAML
 
 	bad, unnamed int // lines not loaded, the first that is not named
 	unknown      map[string]*unknownKey
@@ -42,28 +44,69 @@ type listing struct {
 // unknownKey is a key that lines have and that nobody knows.
 type unknownKey struct{ line, lines int }
 
-func newListing(d *decoder, inv *inventoryDraft, names map[string]bool) *listing {
-	l := &listing{d: d, inv: inv, names: names, base: defaultTarget, prefix: inv.name + "_", groups: map[string][]int{}, unknown: map[string]*unknownKey{}}
-	l.base.Description = "from_" + inv.name // as netprobify calls them
-	l.base.DNSUpdateInterval = d.cfg.Global.DNSUpdateInterval
+func newListing(c *Config, inv *Inventory, from string) *listing {
+	l := &listing{
+		cfg: c, inv: inv, list: &TargetList{Inventory: inv.Name, from: from}, prefix: inv.Name + "_",
+		groupIndex: make(map[string]int, len(c.Groups)), groups: map[string][]int{}, unknown: map[string]*unknownKey{},
+	}
+	for i := range c.Groups {
+		l.groupIndex[c.Groups[i].Name] = i
+	}
 	return l
 }
 
-// target makes a target of a line, or says what is wrong with it.
-func (l *listing) target(line *inventory.Line) (Target, *Fault) {
+// take adds the targets of a line, or notes what is wrong with it. It returns
+// false when there are too many.
+func (l *listing) take(line *inventory.Line) bool {
 	if line.Plain {
 		if t, ok := l.plain(&line.Target); ok {
 			for _, key := range line.Target.Unknown {
 				l.ignore(key, line.Number)
 			}
-			return t, nil
+			return l.keep(t, line.Number, time.Time{})
 		}
 	}
-	t, fault := l.judge(line)
-	if fault == nil && line.Plain && len(l.groups) < maxLists {
-		l.groups[string(line.Target.Groups)] = t.Groups
+	root, fault := l.parse(line)
+	if fault != nil {
+		l.reject(*fault)
+		return true
 	}
-	return t, fault
+	var groups []byte
+	if line.Plain && line.Target.Has&inventory.Groups != 0 {
+		groups = line.Target.Groups
+	}
+	return l.element(root, line.Number, groups)
+}
+
+// element adds the targets of one item of a list. groups is the text of its
+// groups where the next plain line may look for it.
+func (l *listing) element(root *yaml.Node, line int, groups []byte) bool {
+	if isDiscovered(root) {
+		return l.discovered(root, line)
+	}
+	t, fault := l.judge(root, line)
+	if fault != nil {
+		l.reject(*fault)
+		return true
+	}
+	if groups != nil && len(l.groups) < maxLists {
+		l.groups[string(groups)] = t.Groups
+	}
+	return l.keep(t.Target, line, t.expires())
+}
+
+// keep adds a target. It returns false when it is one too many.
+func (l *listing) keep(t Target, line int, expires time.Time) bool {
+	n := len(l.list.targets)
+	if n == l.inv.MaxTargets {
+		return false
+	}
+	l.list.add(n, line)
+	l.list.targets = append(l.list.targets, t)
+	if !expires.IsZero() {
+		l.list.expires = append(append(l.list.expires, make([]int64, n-len(l.list.expires))...), max(1, expires.UnixNano()))
+	}
+	return true
 }
 
 // maxLists is how many different lists of groups are known by their text.
@@ -87,17 +130,28 @@ func (l *listing) ignore(key []byte, line int) {
 // plain makes a target of a line that has no fault and nothing unusual. It
 // returns false for all others. What it makes is what judge would make.
 func (l *listing) plain(in *inventory.Target) (t Target, ok bool) {
-	const required = inventory.Hostname | inventory.Type | inventory.Destination | inventory.Groups
-	t = l.base
-	kind := typeNamed(in.Type)
-	if in.Has&required != required || in.IsSubnet || kind == nil || !hostnameFits(in.Hostname) {
+	required := inventory.Hostname | inventory.Destination
+	t = l.inv.base
+	if !l.inv.hasType {
+		required |= inventory.Type
+	}
+	if !l.inv.hasGroups {
+		required |= inventory.Groups
+	}
+	kind := typeNamed(t.Type)
+	if in.Has&inventory.Type != 0 {
+		kind = typeNamed(string(in.Type))
+	}
+	if in.Has&required != required || in.IsSubnet || t.IsSubnet || kind == nil || !hostnameFits(in.Hostname) {
 		return t, false
 	}
 	t.Type = kind.Name
-	if t.Groups, ok = l.groups[string(in.Groups)]; !ok {
-		return t, false
+	if in.Has&inventory.Groups != 0 {
+		if t.Groups, ok = l.groups[string(in.Groups)]; !ok {
+			return t, false
+		}
 	}
-	if in.Has&inventory.DstPort == 0 && kind.NeedsPort || !l.plainNumbers(&t, in) {
+	if !l.plainNumbers(&t, in) || t.DstPort == 0 && kind.NeedsPort {
 		return t, false
 	}
 	if !oneOfInto(&t.AlertLevel, in.AlertLevel, alertLevels) || !oneOfInto(&t.State, in.State, states) || !oneOfInto(&t.Family, in.Family, families) {
@@ -107,9 +161,9 @@ func (l *listing) plain(in *inventory.Target) (t Target, ok bool) {
 	return t, plainDestination(&t)
 }
 
-func typeNamed(name []byte) *probe.Type {
+func typeNamed(name string) *probe.Type {
 	for _, k := range probe.Types() {
-		if string(name) == k.Name {
+		if name == k.Name {
 			return k
 		}
 	}
@@ -137,7 +191,12 @@ func (l *listing) plainNumbers(t *Target, in *inventory.Target) bool {
 		!within(inventory.IPPayloadSize, in.IPPayloadSize, 0, maxIPPayload) || !within(inventory.DNSUpdateInterval, in.DNSUpdateInterval, 0, maxInterval) {
 		return false
 	}
-	t.DstPort, t.IPPayloadSize = uint16(in.DstPort), int(in.IPPayloadSize)
+	if in.Has&inventory.DstPort != 0 {
+		t.DstPort = uint16(in.DstPort)
+	}
+	if in.Has&inventory.IPPayloadSize != 0 {
+		t.IPPayloadSize = int(in.IPPayloadSize)
+	}
 	if in.Has&inventory.NbPackets != 0 {
 		t.NbPackets = int(in.NbPackets)
 	}
@@ -230,47 +289,70 @@ var listedKeys = append([]key[targetDraft]{
 			v.wrong("a list of at least one group")
 		}
 	}},
+	{name: "creation_date", read: func(t *targetDraft, v value) { keep(&t.created)(v.date()) }},
+	{name: "lifetime", read: func(t *targetDraft, v value) { keep(&t.lifetime)(v.lifetime()) }},
+	{name: "labels", read: func(t *targetDraft, v value) { keep(&t.Labels)(v.labels()) }},
 }, slices.DeleteFunc(slices.Clone(targetKeys), func(k key[targetDraft]) bool {
 	return slices.Contains([]string{"description", "auto_register_to_groups", "explicit_groups"}, k.name)
 })...)
 
-// judge reads a line as if it stood in the section targets.
-func (l *listing) judge(line *inventory.Line) (Target, *Fault) {
-	bad := func(read, allowed string) (Target, *Fault) {
-		return Target{}, &Fault{File: l.inv.file, Line: line.Number, Key: joinPath([]string{"inventories", l.inv.name}), Read: read, Allowed: allowed}
-	}
+// defaultsKeys are the keys of inventories.*.defaults: what a line may have, but
+// for what makes it a target of its own.
+var defaultsKeys = slices.DeleteFunc(slices.Clone(listedKeys), func(k key[targetDraft]) bool {
+	return slices.Contains([]string{"hostname", "destination", "creation_date"}, k.name)
+})
+
+// fault is a fault of a line as a whole.
+func (l *listing) fault(line int, read, allowed string) *Fault {
+	return &Fault{File: l.list.from, Line: line, Key: joinPath([]string{"inventories", l.inv.Name}), Read: read, Allowed: allowed}
+}
+
+// parse reads a line as strict JSON.
+func (l *listing) parse(line *inventory.Line) (*yaml.Node, *Fault) {
 	if line.Long {
-		return bad(fmt.Sprintf("a line of more than %d bytes that begins with %s", inventory.MaxLine, strconv.Quote(shorten(string(line.Text), maxShown))), lineAllowed)
+		return nil, l.fault(line.Number, fmt.Sprintf("a line of more than %d bytes that begins with %s", inventory.MaxLine, strconv.Quote(shorten(string(line.Text), maxShown))), lineAllowed)
 	}
 	if !utf8.Valid(line.Text) {
-		return bad("not UTF-8", "allowed: UTF-8; write the file in it")
+		return nil, l.fault(line.Number, "not UTF-8", "allowed: UTF-8; write the file in it")
 	}
 	if err := json.Unmarshal(line.Text, new(json.RawMessage)); err != nil {
-		return bad("not JSON: "+oneLine(err.Error()), lineAllowed)
+		return nil, l.fault(line.Number, "not JSON: "+oneLine(err.Error()), lineAllowed)
 	}
 	r := jsonReader{dec: json.NewDecoder(bytes.NewReader(line.Text)), above: line.Number - 1}
 	r.dec.UseNumber()
 	root, err := r.node(0)
 	if err != nil {
-		return bad("not JSON: "+oneLine(err.Error()), lineAllowed)
+		return nil, l.fault(line.Number, "not JSON: "+oneLine(err.Error()), lineAllowed)
 	}
-	d := newDecoder(Options{File: l.inv.file})
-	v := value{d: d, file: l.inv.file, line: line.Number, path: []string{"inventories", l.inv.name}, node: root}
+	return root, nil
+}
+
+// judge reads an item of a list as if it stood in the section targets.
+func (l *listing) judge(root *yaml.Node, line int) (*targetDraft, *Fault) {
+	d := newDecoder(Options{File: l.list.from})
+	d.merged, d.maxMerged = l.merged, l.maxMerged
+	v := value{d: d, file: l.list.from, line: line, path: []string{"inventories", l.inv.Name}, node: root}
 	if root.Kind != yaml.MappingNode {
-		return bad("read "+v.show(), lineAllowed)
+		return nil, l.fault(line, "read "+v.show(), lineAllowed)
 	}
-	t := targetDraft{Target: l.base}
-	if host, ok := l.known(root, line.Number); ok {
+	t := targetDraft{Target: l.inv.base, lifetime: l.inv.lifetime}
+	t.kind = typeNamed(t.Type)
+	if host, ok := hostnameOf(root); ok {
 		t.Name = l.prefix + host
 		v.path = []string{"targets", t.Name}
 	}
-	d.cfg.positions.set(v.path, origin{file: l.inv.file}, line.Number)
+	d.cfg.positions.set(v.path, origin{file: l.list.from}, line)
+	v.node = l.known(v, line)
 	t.at = v
 	l.check(&t)
-	if len(d.faults) > 0 {
-		return Target{}, &d.faults[0]
+	l.merged = d.merged
+	switch {
+	case d.fatal != nil:
+		return nil, d.fatal
+	case len(d.faults) > 0:
+		return nil, &d.faults[0]
 	}
-	return t.Target, nil
+	return &t, nil
 }
 
 // check reads the keys of a line.
@@ -280,10 +362,14 @@ func (l *listing) check(t *targetDraft) {
 		t.at.missing("hostname", hostnameAllowed)
 	}
 	if _, ok := there["groups"]; !ok {
-		t.at.missing("groups", "a list of names of groups")
+		if !l.inv.hasGroups {
+			t.at.missing("groups", "a list of names of groups")
+		}
+		return
 	}
+	t.Groups = nil
 	for _, name := range t.registerTo {
-		g, ok := l.d.groupIndex[name.node.Value]
+		g, ok := l.groupIndex[name.node.Value]
 		if !ok {
 			name.noGroup()
 			continue
@@ -294,21 +380,25 @@ func (l *listing) check(t *targetDraft) {
 	}
 }
 
-// known takes keys that nobody knows out of a line, and returns its hostname if
-// it has one to call it by.
-func (l *listing) known(root *yaml.Node, line int) (hostname string, ok bool) {
-	content := root.Content
-	root.Content = nil
-	for i := 0; i+1 < len(content); i += 2 {
-		name, val := content[i].Value, content[i+1]
-		if !slices.ContainsFunc(listedKeys, func(k key[targetDraft]) bool { return k.name == name }) {
-			l.ignore([]byte(name), line)
-			continue
-		}
-		if name == "hostname" && val.Kind == yaml.ScalarNode && classify(val) == kindText && hostnameFits([]byte(val.Value)) {
+// hostnameOf returns what to call an item by, if it says so.
+func hostnameOf(root *yaml.Node) (hostname string, ok bool) {
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if val := target(root.Content[i+1]); root.Content[i].Value == "hostname" && val.Kind == yaml.ScalarNode && classify(val) == kindText && hostnameFits([]byte(val.Value)) {
 			hostname, ok = val.Value, true
 		}
-		root.Content = append(root.Content, content[i], val)
 	}
 	return hostname, ok
+}
+
+// known returns an item without the keys that nobody knows.
+func (l *listing) known(v value, line int) *yaml.Node {
+	kept := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: v.node.Line}
+	for _, p := range v.d.flatten(v, v.node) {
+		if !slices.ContainsFunc(listedKeys, func(k key[targetDraft]) bool { return k.name == p.name }) {
+			l.ignore([]byte(p.name), line)
+			continue
+		}
+		kept.Content = append(kept.Content, &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.DoubleQuotedStyle, Value: p.name, Line: p.line}, p.node)
+	}
+	return kept
 }

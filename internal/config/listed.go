@@ -7,35 +7,40 @@ import (
 	"sync/atomic"
 )
 
-// listed knows where each target of an inventory was read. Such targets come in
-// millions and stand one to a line, so only the lines at which the counting
-// starts anew are kept. Any goroutine may call find.
+// listed knows which targets are of inventories, and where each was read. Any
+// goroutine may call find.
 type listed struct {
-	first int // index in Config.Targets of the first target of an inventory
-	runs  []run
-	files []string
-	last  atomic.Int64 // what find found: faults are made in the order of targets
+	first  int // index in Config.Targets of the first target of an inventory
+	lists  []*TargetList
+	firsts []int        // index in Config.Targets of the first target of each list
+	last   atomic.Int64 // what find found: faults are made in the order of targets
 }
 
-// run is targets of one file on consecutive lines, up to the next run.
-type run struct{ target, line, file int32 }
+// run is targets of a list on consecutive lines, up to the next run. Targets
+// come in millions and stand one to a line, so only the lines at which the
+// counting starts anew are kept.
+type run struct{ target, line int32 }
 
-// add notes that the target with this index stands on this line of the last of
-// files.
-func (l *listed) add(target, line int) {
-	file := len(l.files) - 1
-	if n := len(l.runs); n > 0 {
-		if r := l.runs[n-1]; int(r.file) == file && target-int(r.target) == line-int(r.line) {
+// add notes that the target with this index in the list stands on this line.
+func (l *TargetList) add(target, line int) {
+	if n := len(l.lines); n > 0 {
+		if r := l.lines[n-1]; target-int(r.target) == line-int(r.line) {
 			return
 		}
 	}
-	l.runs = append(l.runs, run{int32(target), int32(line), int32(file)})
+	l.lines = append(l.lines, run{int32(target), int32(line)})
 }
 
-// at returns where the target with this index was read.
+// line returns where the target with this index in the list was read.
+func (l *TargetList) line(target int) int {
+	r := l.lines[sort.Search(len(l.lines), func(i int) bool { return int(l.lines[i].target) > target })-1]
+	return int(r.line) + target - int(r.target)
+}
+
+// at returns where the target with this index in Config.Targets was read.
 func (l *listed) at(target int) (file string, line int) {
-	r := l.runs[sort.Search(len(l.runs), func(i int) bool { return int(l.runs[i].target) > target })-1]
-	return l.files[r.file], int(r.line) + target - int(r.target)
+	i := sort.Search(len(l.firsts), func(i int) bool { return l.firsts[i] > target }) - 1
+	return l.lists[i].from, l.lists[i].line(target - l.firsts[i])
 }
 
 // find returns where the target that a key is of was read. It looks at every

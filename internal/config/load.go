@@ -244,8 +244,10 @@ func (d *decoder) failed() error {
 // and by line.
 func (d *decoder) inOrder(fs []Fault) {
 	order := []string{d.cfg.File, d.cfg.Settings, fromEnvironment, fromFlags}
-	for _, inv := range d.inventories {
-		order = append(order, inv.file)
+	for i := range d.cfg.Inventories {
+		if f := d.cfg.Inventories[i].File; f != nil {
+			order = append(order, f.Path)
+		}
 	}
 	slices.SortStableFunc(fs, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(slices.Index(order, a.File), slices.Index(order, b.File)), cmp.Compare(a.Line, b.Line))

@@ -208,6 +208,11 @@ func (v value) histograms() ([]string, bool) {
 
 // checkHistograms records the names in metrics.histograms that no target has.
 func (d *decoder) checkHistograms() {
+	for i := range d.cfg.Inventories {
+		if d.cfg.Inventories[i].File == nil { // its targets are known later
+			return
+		}
+	}
 	if len(d.histograms) == 0 {
 		return
 	}

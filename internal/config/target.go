@@ -5,6 +5,7 @@ package config
 import (
 	"math"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -22,6 +23,9 @@ type targetDraft struct {
 	excludeFrom []value
 	unsure      bool // a fault hides which groups are meant
 	ownDNS      bool // has its own dns_update_interval
+
+	created  time.Time     // of a target of an inventory; zero: it does not say
+	lifetime time.Duration // likewise
 }
 
 var (
@@ -32,7 +36,8 @@ var (
 var targetKeys = []key[targetDraft]{
 	{name: "description", read: func(t *targetDraft, v value) { keep(&t.Description)(v.text("text")) }},
 	{name: "type", read: func(t *targetDraft, v value) {
-		if name, ok := v.oneOf(typeNames()...); ok {
+		name, ok := v.oneOf(typeNames()...)
+		if t.kind = nil; ok {
 			t.Type = name
 			t.kind, _ = probe.Lookup(name)
 		}
@@ -143,7 +148,7 @@ func readTarget(t *targetDraft, keys []key[targetDraft], allowed string) map[str
 	if there == nil {
 		return nil
 	}
-	if _, ok := there["type"]; !ok {
+	if _, ok := there["type"]; !ok && t.kind == nil {
 		v.missing("type", strings.Join(typeNames(), ", "))
 	}
 	if dst, ok := there["destination"]; !ok {
@@ -151,7 +156,7 @@ func readTarget(t *targetDraft, keys []key[targetDraft], allowed string) map[str
 	} else if dst.node.Kind == yaml.ScalarNode && classify(dst.node) == kindText {
 		checkDestination(t, dst, there["address_family"])
 	}
-	if _, ok := there["dst_port"]; !ok && t.kind != nil && t.kind.NeedsPort {
+	if _, ok := there["dst_port"]; !ok && t.DstPort == 0 && t.kind != nil && t.kind.NeedsPort {
 		v.missing("dst_port", "the port to probe, 1 to 65535; "+t.Type+" needs one")
 	}
 	return there

@@ -28,7 +28,8 @@ const (
 )
 
 // Target is a plain line: strict JSON with each known key at most once and of
-// its JSON type, and all text printable ASCII without escapes. Values are as
+// its JSON type, all text printable ASCII without escapes, and without the rare
+// keys creation_date, lifetime, labels and targets. Values are as
 // they stand; whether they make sense is not looked at. The slices point into
 // the line.
 type Target struct {
@@ -99,6 +100,8 @@ func (s *scanner) member(key []byte) bool {
 		return s.groups()
 	case "threshold":
 		return s.threshold()
+	case "creation_date", "lifetime", "labels", "targets":
+		return false // rare, and known to the caller
 	}
 	if len(t.Unknown) == maxUnknown {
 		return false

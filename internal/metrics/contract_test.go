@@ -125,7 +125,7 @@ func TestValues(t *testing.T) {
 	want(t, got, "app_host_resolution_change_total", target+`}`, "2")
 	want(t, got, "threshold", target+`,type="loss",state="in production",alert_level="paging",group="standard"}`, "10")
 	want(t, got, "threshold", target+`,type="latency",state="in production",alert_level="paging",group="transit1"}`, "0.2")
-	want(t, got, "netprobe_target_info", target+`,type="TCPsyn",address="192.0.2.1",port="443"}`, "1")
+	want(t, got, "netprobe_target_info", target+`,type="TCPsyn",address="192.0.2.1",port="443",label_env="lab",label_rack="b\"7"}`, "1")
 	want(t, got, "app_iteration_time_seconds", `{probe_name="probe1"}`, "1.5")
 	want(t, got, "app_process_timed_out_total", `{probe_name="probe1"}`, "0")
 	want(t, got, "app_reload_conf_failed_status", `{probe_name="probe1"}`, "0")

@@ -30,7 +30,8 @@ type Options struct {
 	Targets func() []*Target // shown in this order; nil: no targets are described
 	Links   func() []Link    // shown in this order; nil: no links are described
 
-	Push func() Push // what became of pushing; nil: nothing is pushed
+	Push        func() Push        // what became of pushing; nil: nothing is pushed
+	Inventories func() []Inventory // shown in this order; nil: no inventories are described
 
 	// MaxSeries is metrics.max_series: no more per-target series than this are
 	// shown. 0 is no limit, and so is nil.

@@ -124,11 +124,14 @@ func sample() Options {
 			return []*Target{
 				{Type: tcp, Destination: "web.example", Family: "ipv4", State: "in production", AlertLevel: "paging",
 					Groups: []string{"transit1", "standard"}, Address: "192.0.2.1", Port: 443,
-					ThresholdLoss: &loss, ThresholdLatency: &latency, Resolution: Resolved, ResolutionChanges: 2, ResolutionTook: &took},
+					Labels: []Label{{"env", "lab"}, {"rack", "b\"7"}}, ThresholdLoss: &loss, ThresholdLatency: &latency, Resolution: Resolved, ResolutionChanges: 2, ResolutionTook: &took},
 				{Type: tcp, Destination: "dark", Family: "ipv6", Resolution: ResolutionFailed, Port: 80, ResolutionTook: new(atomic.Int64)},
 				{Type: icmp, Destination: "gateway", Family: "ipv4", Address: "192.0.2.254"},
 				{Type: udp, Destination: "ns1", Family: "ipv4", Address: "192.0.2.53", Port: 33434, Resolution: Resolved},
 			}
+		},
+		Inventories: func() []Inventory {
+			return []Inventory{{Name: "racks", Targets: 3, LastSuccess: time.Unix(1700000000, 5e8), Failures: 2}, {Name: "cmdb", Failures: 1}}
 		},
 		Links: func() []Link {
 			return []Link{{Interface: "veth0", Mode: "native", Bind: "copy", ReceiveClock: "xdp", ScheduleLag: 1500 * time.Nanosecond,

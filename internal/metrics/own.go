@@ -186,6 +186,9 @@ func (p *page) infos(version, revision string) {
 		if t.Port != 0 {
 			e.labelInt("port", int(t.Port))
 		}
+		for _, l := range t.Labels { // prefixed, so that none is one of ours or of the scraper's
+			e.label("label_"+l.Name, l.Value)
+		}
 		e.uint(1)
 	}
 	e.family(buildInfo)

@@ -37,6 +37,9 @@ func (x *Exposition) render(p *page) {
 		pushed = x.opt.Push()
 	}
 	p.pushes(pushed)
+	if x.opt.Inventories != nil {
+		p.inventories(x.opt.Inventories())
+	}
 	p.ofProcess()
 }
 

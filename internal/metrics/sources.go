@@ -79,10 +79,15 @@ type Target struct {
 	ThresholdLoss    *float64 // percent; nil: none
 	ThresholdLatency *float64 // seconds; nil: none
 
+	Labels []Label // of its own, in the order they are shown
+
 	Resolution        Resolution
 	ResolutionChanges uint64        // the first resolution included
 	ResolutionTook    *atomic.Int64 // how long the last question took, ns, 0 before the first; nil: none is asked
 }
+
+// Label is something more that is known of a target.
+type Label struct{ Name, Value string }
 
 // Link is an interface probes leave by, as its XDP program and its sockets
 // count.

@@ -36,6 +36,7 @@ type builder struct {
 	faults   config.Faults
 	seen     map[config.Fault]bool
 	warnings []config.Fault
+	unfit    int // targets of inventories that are left out
 
 	planned []int         // indices into cfg.Targets of those that are in a group
 	types   []*probe.Type // by index of cfg.Targets, as are:
@@ -87,8 +88,7 @@ func Build(cfg *config.Config, in Inputs) (*Plan, error) {
 	b := newBuilder(cfg, in)
 	for i := range cfg.Targets {
 		if len(cfg.Targets[i].Groups) > 0 {
-			b.planned = append(b.planned, i)
-			b.judge(i)
+			b.judgeListed(i)
 		}
 	}
 	b.judgeSources()
@@ -108,6 +108,9 @@ func Build(cfg *config.Config, in Inputs) (*Plan, error) {
 	for n, i := range b.planned {
 		p.Targets[n] = b.target(i)
 	}
+	if b.unfit > maxUnfit {
+		b.warn(fmt.Sprintf("%d more targets of inventories are not probed", b.unfit-maxUnfit), "correct those that are named, then look again", "inventories")
+	}
 	b.warnBursts()
 	b.warnReuse(p.Targets)
 	b.warnShared(p.Targets)
@@ -126,6 +129,26 @@ func (b *builder) fault(read, allowed string, path ...string) {
 
 func (b *builder) warn(read, allowed string, path ...string) {
 	b.warnings = append(b.warnings, b.cfg.Fault(read, allowed, path...))
+}
+
+// maxUnfit is how many unfit targets of inventories are named.
+const maxUnfit = 100
+
+// judgeListed looks at one target. One of an inventory that is unfit spoils none
+// of the others: it is left out, and the fault is a warning.
+func (b *builder) judgeListed(i int) {
+	before := len(b.faults)
+	b.judge(i)
+	if len(b.faults) == before || !b.cfg.Listed(i) {
+		b.planned = append(b.planned, i)
+		return
+	}
+	if b.unfit++; b.unfit <= maxUnfit {
+		f := b.faults[before]
+		f.Read += "; the target is not probed"
+		b.warnings = append(b.warnings, f)
+	}
+	b.faults = b.faults[:before]
 }
 
 // judge looks at one target by itself.

@@ -4,6 +4,7 @@ package prober
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
@@ -219,6 +220,6 @@ func (p *prober) keptAlike(next *config.Config, target string) bool {
 // same probes.
 func saidAlike(a, b *config.Target) bool {
 	alike := func(x, y *float64) bool { return x == y || x != nil && y != nil && *x == *y }
-	return a.State == b.State && a.AlertLevel == b.AlertLevel && a.Destination == b.Destination &&
+	return a.State == b.State && a.AlertLevel == b.AlertLevel && a.Destination == b.Destination && slices.Equal(a.Labels, b.Labels) &&
 		alike(a.ThresholdLatency, b.ThresholdLatency) && alike(a.ThresholdLoss, b.ThresholdLoss)
 }

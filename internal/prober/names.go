@@ -244,6 +244,9 @@ func (p *prober) describeOne(c *config.Target, t *plan.Target) *metrics.Target {
 	if m.ResolutionChanges > 0 { // once it has been active they stay, as in netprobify
 		m.ThresholdLoss, m.ThresholdLatency = c.ThresholdLoss, c.ThresholdLatency
 	}
+	for _, l := range c.Labels {
+		m.Labels = append(m.Labels, metrics.Label(l))
+	}
 	for _, g := range c.Groups {
 		m.Groups = append(m.Groups, p.cfg.Groups[g].Name)
 	}

@@ -56,6 +56,10 @@ func (p *prober) place(c *change, targets []*plan.Target) error {
 		port, err := p.portOf(t, c.cfg.Safety.ForeignSource)
 		var other *netdev.OtherInterfaceError
 		switch {
+		case errors.As(err, &other) && c.cfg.FromInventory(t.Name): // it spoils none of the others
+			c.plan.Warnings = append(c.plan.Warnings, c.cfg.Fault("the route to "+t.Addrs[0].String()+" leaves by interface "+other.Name+"; its probes are not sent",
+				"add --iface "+other.Name+", or remove the target", "targets", t.Name, "destination"))
+			port = p.ports[0]
 		case errors.As(err, &other):
 			faults = append(faults, c.cfg.Fault(
 				fmt.Sprintf("the route to %s leaves by interface %s", t.Addrs[0], other.Name),

@@ -87,6 +87,8 @@ type prober struct {
 	loaded    string         // fingerprint of the files that were loaded last; reloading guards it
 	started   *config.Config // what a restart only takes up is as here
 
+	inventories inventories
+
 	astray      chan struct{} // there are some in astrayNames; capacity 1
 	astrayMu    sync.Mutex
 	astrayNames []string // targets whose route went to another interface
@@ -182,8 +184,12 @@ func (p *prober) work(ctx context.Context) error {
 	for _, port := range p.ports {
 		running.Go(func() { port.run(ctx, p) })
 	}
+	p.inventories.ctx = ctx
+	p.inventories.follow(p)
+	defer p.inventories.running.Wait()
 	running.Go(func() { p.control(ctx) })
 	running.Go(func() { p.watchReloads(ctx) })
+	running.Go(func() { p.watchLifetimes(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
 	running.Go(func() { p.pusher.Run(ctx) })
 	running.Go(func() { p.watchLimits(ctx) })

@@ -33,7 +33,11 @@ func (p *prober) reload(ctx context.Context) (Report, error) {
 func (p *prober) loadAndApply(ctx context.Context) (report Report, err error) {
 	var next *config.Config
 	apply := func() error {
-		report, err = p.apply(next, true)
+		before := p.cfg
+		report, err = p.apply(p.relist(next), true)
+		if p.cfg != before {
+			p.inventories.follow(p)
+		}
 		return err
 	}
 	if p.byDefault() { // it is made of what control knows

@@ -11,16 +11,17 @@ import (
 // exposition says where the metrics find what they show.
 func (p *prober) exposition() metrics.Options {
 	return metrics.Options{
-		Store:     &p.store,
-		ProbeName: func() string { return p.current.Load().Global.ProbeName },
-		Version:   p.Version,
-		Revision:  p.Revision,
-		App:       &p.app,
-		Targets:   p.names.shown,
-		Links:     p.links,
-		Push:      func() metrics.Push { return metrics.Push(p.pusher.Stats()) },
-		MaxSeries: func() int { return p.current.Load().Metrics.MaxSeries },
-		Log:       p.Log,
+		Store:       &p.store,
+		ProbeName:   func() string { return p.current.Load().Global.ProbeName },
+		Version:     p.Version,
+		Revision:    p.Revision,
+		App:         &p.app,
+		Targets:     p.names.shown,
+		Links:       p.links,
+		Push:        func() metrics.Push { return metrics.Push(p.pusher.Stats()) },
+		MaxSeries:   func() int { return p.current.Load().Metrics.MaxSeries },
+		Log:         p.Log,
+		Inventories: p.shownInventories,
 	}
 }
 

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/inventory"
+)
+
+// TargetList is what one reading of an inventory gave. It is immutable, so any
+// goroutine may use it.
+type TargetList struct {
+	Inventory string
+	// Stamp is that of the file it was read from, if it was one.
+	Stamp inventory.Stamp
+
+	from     string     // where it was read, as messages name it
+	targets  []Target   // those of a Config that took the list are part of its Targets
+	lines    []run      // where each of targets was read
+	expires  []int64    // when each of targets goes, in Unix nanoseconds, 0: never; nil: none goes
+	hidden   []namesake // targets whose names others have
+	warnings []Fault    // what was left out, but for names that others have
+	soonest  time.Time  // the first of expires; zero: none
+}
+
+// namesake is a target that is not probed while another has its name.
+type namesake struct {
+	Target
+	line    int
+	expires int64
+}
+
+// Len is how many targets of the list are probed.
+func (l *TargetList) Len() int { return len(l.targets) }
+
+// Soonest is when the next target goes because its lifetime is over, zero if
+// none does.
+func (l *TargetList) Soonest() time.Time { return l.soonest }
+
+// ReadFile reads the file of an inventory. The error says in one line why it
+// cannot be used as a whole; targets that cannot be are only left out.
+func (c *Config) ReadFile(inv *Inventory) (*TargetList, error) {
+	f, size, err := openRegular(inv.File.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	l := newListing(c, inv, inv.File.Path)
+	l.list.Stamp = inventory.StampOf(info)
+	if inv.Format == formatLines {
+		return l.lines(f)
+	}
+	if size > MaxFileSize {
+		return nil, fmt.Errorf("it holds %d bytes, more than the limit of %d; write it as JSON lines, or split it", size, MaxFileSize)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize))
+	if err != nil {
+		return nil, errors.Unwrap(err)
+	}
+	return l.document(data, inv.Format)
+}
+
+// Read reads the list of an inventory from anywhere else, as ReadFile does.
+func (c *Config) Read(inv *Inventory, data []byte) (*TargetList, error) {
+	l := newListing(c, inv, "inventory "+inv.Name)
+	format := inv.Format
+	if format == "" {
+		switch text := bytes.TrimSpace(data); {
+		case len(text) == 0:
+			return nil, errors.New("it is empty; a list without targets is []")
+		case text[0] == '[':
+			format = formatJSON
+		case text[0] == '{':
+			format = formatLines
+		default:
+			format = formatYAML
+		}
+	}
+	if format == formatLines {
+		return l.lines(bytes.NewReader(data))
+	}
+	return l.document(data, format)
+}
+
+// lines reads JSON lines.
+func (l *listing) lines(r io.ReadSeeker) (*TargetList, error) {
+	n, err := countLines(r)
+	if err != nil {
+		return nil, err
+	}
+	l.list.targets = make([]Target, 0, min(n, l.inv.MaxTargets))
+	for line, err := range inventory.Load(r) {
+		if err != nil {
+			return nil, err
+		}
+		if !l.take(line) {
+			return nil, l.tooMany()
+		}
+	}
+	return l.conclude(), nil
+}
+
+// document reads a list of JSON or YAML.
+func (l *listing) document(data []byte, format string) (*TargetList, error) {
+	if format == formatYAML {
+		return l.yaml(data)
+	}
+	for item, err := range inventory.Items(data) {
+		var syntax *inventory.SyntaxError
+		if errors.As(err, &syntax) {
+			return nil, fmt.Errorf("it is no JSON list: line %d: %s; correct it, or set format", syntax.Line, oneLine(syntax.Error()))
+		}
+		if !l.take(item) {
+			return nil, l.tooMany()
+		}
+	}
+	return l.conclude(), nil
+}
+
+func (l *listing) yaml(data []byte) (*TargetList, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("it is not UTF-8; write it in that, or as JSON, of which only the bad targets are left out")
+	}
+	root, fault := (&source{name: l.list.from, data: data}).parse()
+	if fault != nil {
+		return nil, fmt.Errorf("it is no list: line %d: %s; %s", fault.Line, fault.Read, fault.Allowed)
+	}
+	items, ok := value{d: newDecoder(Options{}), node: target(root)}.items("")
+	if !ok {
+		return nil, errors.New("it is no list; begin each target with -, or set format")
+	}
+	l.maxMerged = maxMerged(len(data))
+	for _, item := range items {
+		if !l.element(item.node, item.line, nil) {
+			return nil, l.tooMany()
+		}
+	}
+	return l.conclude(), nil
+}
+
+// errTooMany is why a list is refused as a whole that has no other fault.
+var errTooMany = errors.New("shorten it, or raise max_targets")
+
+func (l *listing) tooMany() error {
+	return fmt.Errorf("it holds more than %d targets; %w", l.inv.MaxTargets, errTooMany)
+}
+
+// countLines returns how many lines a file has, so that memory is taken once,
+// and goes back to its beginning.
+func countLines(r io.ReadSeeker) (int, error) {
+	lines := 1 // the last one may have no end
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := r.Read(buf)
+		lines += bytes.Count(buf[:n], []byte("\n"))
+		if err == io.EOF {
+			_, err = r.Seek(0, io.SeekStart)
+			return lines, err
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Of many bad lines and unknown keys so many are named, and the others counted.
+const (
+	maxBadNamed  = 100
+	maxKeysNamed = 20
+)
+
+// reject notes a target that is left out.
+func (l *listing) reject(f Fault) {
+	if l.bad++; l.bad <= maxBadNamed {
+		f.Read += "; the line is not loaded"
+		l.list.warnings = append(l.list.warnings, f)
+	} else if l.unnamed == 0 {
+		l.unnamed = f.Line
+	}
+}
+
+// conclude says what is left to say of the whole list.
+func (l *listing) conclude() *TargetList {
+	warn := func(f Fault) {
+		f.File = l.list.from
+		l.list.warnings = append(l.list.warnings, f)
+	}
+	if l.unnamed > 0 {
+		warn(Fault{Line: l.unnamed, Read: fmt.Sprintf("%d more bad lines from here on are not loaded", l.bad-maxBadNamed), Allowed: "correct those that are named, then look again"})
+	}
+	known := make([]string, len(listedKeys))
+	for i, k := range listedKeys {
+		known[i] = k.name
+	}
+	allowed := "allowed: " + strings.Join(known, ", ")
+	for _, name := range slices.Sorted(maps.Keys(l.unknown)) {
+		u := l.unknown[name]
+		warn(Fault{Line: u.line, Key: joinPath([]string{name}), Read: fmt.Sprintf("not a key that is known here, ignored on %d line(s)", u.lines), Allowed: allowed})
+	}
+	if l.unknownMore > 0 {
+		warn(Fault{Line: l.unknownMore, Read: "further keys that are not known here, from this line on, are ignored", Allowed: allowed})
+	}
+	return l.list
+}
+
+// With returns the configuration with other lists in place of those of the same
+// inventories, and without targets whose lifetime was over at now. Nothing is
+// read anew. A name that several targets have is that of the first, in the
+// order of the configuration.
+func (c *Config) With(now time.Time, lists ...*TargetList) *Config {
+	next := *c
+	all := map[string]*TargetList{}
+	for _, l := range append(c.TargetLists(), lists...) {
+		all[l.Inventory] = l
+	}
+	next.Repeated = nil
+	static := c.Targets[:len(c.Targets):len(c.Targets)]
+	if c.listed != nil {
+		static = c.Targets[:c.listed.first:c.listed.first]
+	}
+	most := len(static)
+	for _, l := range all {
+		most += len(l.targets) + len(l.hidden)
+	}
+	m := merging{cfg: &next, names: make(map[string]int, most), now: now.UnixNano()}
+	next.Targets = append(make([]Target, 0, most), static...)
+	next.listed = &listed{first: len(static)}
+	next.Warnings = slices.Clone(c.own)
+	for i := range static {
+		m.names[static[i].Name] = i
+	}
+	for i := range c.Inventories {
+		if l := all[c.Inventories[i].Name]; l != nil {
+			m.add(l, slices.Contains(lists, l))
+		}
+	}
+	return &next
+}
+
+// TargetLists returns the lists that are part of the configuration.
+func (c *Config) TargetLists() []*TargetList {
+	if c.listed == nil {
+		return nil
+	}
+	return slices.Clone(c.listed.lists)
+}
+
+// Listed says whether the target with this index in Targets is of an inventory.
+func (c *Config) Listed(i int) bool { return c.listed != nil && i >= c.listed.first }
+
+// FromInventory says whether the target of this name is of an inventory.
+func (c *Config) FromInventory(name string) bool {
+	_, _, ok := c.listed.find(c.Targets, []string{"targets", name})
+	return ok
+}
+
+// merging puts lists together.
+type merging struct {
+	cfg   *Config
+	names map[string]int // of targets so far, and their indices
+	now   int64
+}
+
+// add appends the targets of a list; fresh says whether it was read just now.
+func (m *merging) add(l *TargetList, fresh bool) {
+	made := &TargetList{Inventory: l.Inventory, Stamp: l.Stamp, from: l.from, warnings: l.warnings}
+	c := m.cfg
+	first := len(c.Targets)
+	c.listed.lists, c.listed.firsts = append(c.listed.lists, made), append(c.listed.firsts, first)
+	twice := len(c.Warnings)
+	put := func(t *Target, line int, expires int64) {
+		if expires != 0 && expires <= m.now {
+			return
+		}
+		if other, ok := m.names[t.Name]; ok {
+			if fresh {
+				c.repeat(t.Name)
+			}
+			if made.hidden = append(made.hidden, namesake{*t, line, expires}); len(made.hidden) <= maxBadNamed {
+				c.Warnings = append(c.Warnings, c.twice(made, t.Name, line, other))
+			}
+			return
+		}
+		n := len(c.Targets)
+		m.names[t.Name] = n
+		made.add(n-first, line)
+		c.Targets = append(c.Targets, *t)
+		if expires != 0 {
+			for len(made.expires) < n-first {
+				made.expires = append(made.expires, 0)
+			}
+			made.expires = append(made.expires, expires)
+			if at := time.Unix(0, expires); made.soonest.IsZero() || at.Before(made.soonest) {
+				made.soonest = at
+			}
+		}
+	}
+	for i := range l.targets {
+		expires := int64(0)
+		if i < len(l.expires) {
+			expires = l.expires[i]
+		}
+		put(&l.targets[i], l.line(i), expires)
+	}
+	for i := range l.hidden {
+		put(&l.hidden[i].Target, l.hidden[i].line, l.hidden[i].expires)
+	}
+	made.targets = slices.Clip(c.Targets[first:]) // there is room for all: they are never moved
+	if n := len(made.hidden); n > maxBadNamed {
+		c.Warnings = append(c.Warnings, Fault{File: l.from, Line: made.hidden[maxBadNamed].line, Read: fmt.Sprintf("%d more names from here on are others' and not loaded", n-maxBadNamed),
+			Allowed: "correct those that are named, then look again"})
+	}
+	c.Warnings = append(c.Warnings, l.warnings...)
+	slices.SortStableFunc(c.Warnings[twice:], func(a, b Fault) int { return a.Line - b.Line })
+}
+
+// maxRepeated bounds Config.Repeated.
+const maxRepeated = 1000
+
+func (c *Config) repeat(name string) {
+	if c.Repeated == nil {
+		c.Repeated = map[string]uint64{}
+	}
+	if _, known := c.Repeated[name]; known || len(c.Repeated) < maxRepeated {
+		c.Repeated[name]++
+	}
+}
+
+// twice says that a target has the name of another.
+func (c *Config) twice(l *TargetList, name string, line, other int) Fault {
+	first := c.placeOf(other)
+	return Fault{File: l.from, Line: line, Key: joinPath([]string{"targets", name}),
+		Read:    fmt.Sprintf("read a second time, first in %s:%d; the line is not loaded", oneLine(first.File), first.Line),
+		Allowed: "allowed: once; remove or rename one of them"}
+}
+
+// placeOf says where the target with this index was read.
+func (c *Config) placeOf(i int) Fault {
+	if c.Listed(i) {
+		file, line := c.listed.at(i)
+		return Fault{File: file, Line: line}
+	}
+	return c.Fault("", "", "targets", c.Targets[i].Name)
+}
+
+// loadInventories reads the lists that are in files, and says of each what it
+// holds.
+func (d *decoder) loadInventories() {
+	var lists []*TargetList
+	for i := range d.cfg.Inventories {
+		inv := &d.cfg.Inventories[i]
+		if inv.File == nil {
+			continue
+		}
+		l, err := d.cfg.ReadFile(inv)
+		if err != nil {
+			var path *os.PathError
+			if errors.As(err, &path) || errors.Is(err, errPermission) {
+				d.unreadable(inv.Name, "file", inv.File.Path, err)
+				continue
+			}
+			key := "file"
+			if errors.Is(err, errTooMany) {
+				key = "max_targets"
+			}
+			d.faults = append(d.faults, d.cfg.Fault("cannot use "+oneLine(inv.File.Path)+": "+err.Error(), "", "inventories", inv.Name, key))
+			continue
+		}
+		lists = append(lists, l)
+	}
+	d.cfg.own = d.cfg.Warnings
+	if len(d.faults) > 0 {
+		return
+	}
+	d.cfg = d.cfg.With(time.Now(), lists...)
+	for _, l := range d.cfg.listed.lists {
+		if l.Len() == 0 && len(l.warnings)+len(l.hidden) == 0 {
+			d.cfg.Warnings = append(d.cfg.Warnings, d.cfg.Fault(oneLine(l.from)+" holds no target", "one JSON object on each line is a target", "inventories", l.Inventory, "file"))
+		}
+		d.cfg.Notices = append(d.cfg.Notices, fmt.Sprintf("inventory %s: %d targets from %s", l.Inventory, l.Len(), oneLine(l.from)))
+	}
+}
