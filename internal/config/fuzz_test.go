@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,4 +80,76 @@ func promises(c *Config) error {
 		}
 	}
 	return nil
+}
+
+// FuzzRange compares a range with its own text, and its addresses with each
+// other.
+func FuzzRange(f *testing.F) {
+	for _, s := range []string{"192.168.*.1-5", "*.*.*.*", "10.0.0.0-255", "0-1.2.3.4", "255.255.255.255-255", "1.2.3", "10.0.0.010-12"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := ParseRange(s)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n\r\x1b") {
+				t.Errorf("not one line: %q", err)
+			}
+			return
+		}
+		if r.Size() == 1 { // an address
+			if a, err := netip.ParseAddr(r.String()); err != nil || a != r.At(0) {
+				t.Errorf("%q is %v (%v)", s, r, err)
+			}
+		} else if again, err := ParseRange(r.String()); err != nil || again != r {
+			t.Errorf("%q is %v, and that is %v (%v)", s, r, again, err)
+		}
+		last := r.At(r.Size() - 1)
+		if first := r.At(0); !first.Is4() || last.Less(first) || r.Size() > 1 && !first.Less(r.At(1)) {
+			t.Errorf("%q is from %v to %v", s, first, last)
+		}
+	})
+}
+
+// FuzzVariable: whatever the environment holds, too.
+func FuzzVariable(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join("testdata", "invalid", "*.env"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+			f.Add(key, value)
+		}
+	}
+	for _, s := range sections {
+		for _, field := range s.fields {
+			f.Add(envPrefix+strings.ToUpper(s.name+"__"+field.name), "1")
+		}
+	}
+	base := []byte("global: {probe_name: p, interval: 10, nb_proc: 1, logging_level: INFO, prometheus_port: 8000, dns_update_interval: 0}\ngroups: {g: {}}\n")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		if strings.HasSuffix(key, "_FILE") && strings.Contains(value, "/") {
+			return // files of this machine
+		}
+		c, err := decode(&source{"fuzz.yaml", base}, nil, Options{File: "fuzz.yaml", Env: []string{key + "=" + value}})
+		var faults Faults
+		switch {
+		case err == nil:
+			if err := promises(c); err != nil {
+				t.Fatal(err)
+			}
+		case c != nil || !errors.As(err, &faults) || len(faults) == 0:
+			t.Fatalf("got %v and %v", c, err)
+		}
+		for _, fault := range faults {
+			if s := fault.String(); strings.ContainsAny(s, "\n\r\x1b") {
+				t.Fatalf("not one line: %q", s)
+			}
+		}
+	})
 }
