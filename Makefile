@@ -25,7 +25,7 @@ VULNDB      ?= https://vuln.go.dev
 FUZZTIME    ?= 10s
 FUZZ        ?= .
 
-.PHONY: help build bpf lint test fuzz licences vuln reproducible demo bench soak clean go root
+.PHONY: help build bpf lint test fuzz licences vuln reproducible demo bench soak forged clean go root
 
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -69,6 +69,9 @@ bench: go ## compare with zmap, masscan and fping side by side (sudo; installs t
 
 soak: go ## run for 72 minutes under load, reloads and link flaps, and compare with what was on the wire (sudo)
 	@$(GO) run ./internal/soak $(SOAKFLAGS)
+
+forged: go root ## send ten million forged replies at full rate: none may be accepted (sudo; half a minute)
+	NETPROBE_FORGED=10000000 $(GO) test -count=1 -v -run TestForgedFlood ./internal/truth
 
 clean: ## remove what was built
 	rm -rf netprobe-xdp build
