@@ -110,8 +110,10 @@ targets:
   odd: {type: ICMPping, destination: 203.0.113.2, nb_packets: 40, timeout: 0.2, explicit_groups: {exclude_from: [other]}}
 `
 
+// settings push as well, to where nobody listens.
 const settings = `
 metrics: {histograms: [open, ping]}
+push: {url: "http://127.0.0.1:9", interval: 1s}
 inventories: {rack: {file: rack.jsonl}}
 `
 
