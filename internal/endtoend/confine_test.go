@@ -83,7 +83,7 @@ func confined(t *testing.T, pid int, want, bounding uint64) {
 func TestConfined(t *testing.T) {
 	t.Parallel()
 	l := lab.ForTest(t, "endtoend")
-	a, _ := l.Connect(l.Host("a"), l.Host("b"), lab.Link{
+	a, b := l.Connect(l.Host("a"), l.Host("b"), lab.Link{
 		A: []string{"192.0.2.1/24", "2001:db8::1/64"}, B: []string{"192.0.2.2/24", "2001:db8::2/64"}})
 	config := file(t, "netprobe.yaml", pings(usual))
 	run := []string{"run", "--iface", a.Name, "--config", config}
@@ -138,6 +138,42 @@ func TestConfined(t *testing.T) {
 		p := place{host: a.Host, program: copied, caps: []uintptr{}}.start(t, run...)
 		p.waitFor("msg=confined")
 		measured(t, a.Host, usual, "icmp", "four", "six")
+		confined(t, p.pid(), kept, all)
+
+		// What it kept is enough to open the interface again.
+		ip := func(h *lab.Host, line string) {
+			t.Helper()
+			err := h.Do(func() error {
+				out, err := exec.Command(tool(t, "ip", "iproute2"), strings.Fields(line)...).CombinedOutput()
+				if err != nil {
+					err = fmt.Errorf("ip %s: %w: %s", line, err, out)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := scrape(t, a.Host, usual).sum("icmp_sent_total")
+		ip(a.Host, "link del "+a.Name)
+		p.waitFor("is gone")
+		ip(a.Host, "link add "+a.Name+" type veth peer name "+b.Name+" netns "+b.Host.Netns)
+		for _, e := range []struct {
+			end  *lab.End
+			last string
+		}{{b, "2"}, {a, "1"}} {
+			ip(e.end.Host, "addr add 192.0.2."+e.last+"/24 dev "+e.end.Name)
+			ip(e.end.Host, "addr add 2001:db8::"+e.last+"/64 nodad dev "+e.end.Name)
+			ip(e.end.Host, "link set "+e.end.Name+" up")
+		}
+		eventually(t, "forty more probes are answered", func() bool {
+			page := scrape(t, a.Host, usual)
+			_, answered := page.value("icmp_round_trip_seconds", "destination=four", "percentile=50")
+			return answered && page.sum("icmp_sent_total") >= before+40
+		})
+		if s := xdp(t, a); s.program == 0 {
+			t.Error("no XDP program on the interface that was made again")
+		}
 		confined(t, p.pid(), kept, all)
 		if code := p.signal(syscall.SIGTERM); code != exitcode.OK {
 			t.Errorf("SIGTERM: exit code %d", code)

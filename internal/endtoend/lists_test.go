@@ -77,6 +77,42 @@ func TestBlockList(t *testing.T) {
 	}
 }
 
+// TestBlockListNames: what a name resolves to is looked at each time.
+func TestBlockListNames(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	b.AddAddr("192.0.2.3/24")
+	b.AddAddr("192.0.2.4/24")
+	dns := startDnsmasq(t, b.Host, "192.0.2.3 moves.test", "192.0.2.4 never.test")
+	dir := folder(t, map[string]string{
+		"netprobe.yaml": global(usual) + groups + targets(
+			`moves: {type: ICMPping, destination: moves.test, nb_packets: 10, timeout: 0.3, dns_update_interval: 1}`,
+			`never: {type: ICMPping, destination: never.test, nb_packets: 10, timeout: 0.3, dns_update_interval: 1}`) + "safety: {allow_file: allowed.txt}\n",
+		"allowed.txt": "192.0.2.0/30\n",
+	})
+	p := place{host: a.Host, etc: map[string]string{"resolv.conf": "nameserver 192.0.2.2\n"}}.start(t, "run", "--iface", a.Name, "--config", filepath.Join(dir, "netprobe.yaml"))
+	p.waitFor("msg=probing")
+	measured(t, a.Host, usual, "icmp", "moves")
+	blocked := func(target string) float64 {
+		return scrape(t, a.Host, usual).sum("netprobe_not_sent_total", "destination="+target, "reason=blocked")
+	}
+	eventually(t, "probes that are blocked", func() bool { return blocked("never") > 0 })
+	if n := blocked("moves"); n != 0 {
+		t.Errorf("%v probes blocked to an address that is allowed", n)
+	}
+	dns.set("192.0.2.4 moves.test", "192.0.2.4 never.test")
+	eventually(t, "probes that are blocked at the new address", func() bool { return blocked("moves") > 10 })
+	dns.set("192.0.2.3 moves.test", "192.0.2.4 never.test")
+	eventually(t, "probes to the old address", func() bool {
+		_, ok := scrape(t, a.Host, usual).value("icmp_loss_ratio", "destination=moves")
+		return ok
+	})
+	page := scrape(t, a.Host, usual)
+	if lost := page.sum("icmp_loss_total"); lost != 0 || page.sum("icmp_sent_total", "destination=never") != 0 {
+		t.Errorf("%v lost, %v sent to what is not allowed", lost, page.sum("icmp_sent_total", "destination=never"))
+	}
+}
+
 // TestKillFile: while the file exists nothing leaves, from the start on, and none
 // of it is loss.
 func TestKillFile(t *testing.T) {

@@ -153,7 +153,8 @@ func measured(t *testing.T, host *lab.Host, port int, kind string, destinations 
 		p.want(t, 0, kind+"_loss_ratio", d)
 		p.want(t, 0, kind+"_loss_total", d)
 		for _, s := range p.all("netprobe_not_sent_total", d) {
-			if s.labels["reason"] != "neighbour_pending" {
+			// A loaded machine may give the program no time for an interval.
+			if r := s.labels["reason"]; r != "neighbour_pending" && r != "behind" {
 				t.Errorf("not sent: %v", s)
 			}
 		}

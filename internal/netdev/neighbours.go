@@ -200,7 +200,7 @@ func (t *neighbours) heard(a packet.Neighbour, sender [6]byte, now time.Time) {
 func (t *neighbours) learn(n *neighbour, mac [6]byte, now time.Time) {
 	if n.mac != ([6]byte{}) && n.mac != mac && now.Sub(n.warned) >= 10*time.Second {
 		n.warned = now
-		t.log.Info("next hop has a new MAC address", "addr", n.hop.Addr, "was", hardwareAddr(n.mac), "is", hardwareAddr(mac))
+		t.log.Info("next hop has a new MAC address", "addr", n.hop.Addr, "was", hardwareAddr(n.mac).String(), "is", hardwareAddr(mac).String())
 	}
 	n.mac = mac
 	t.set(n, HopReady)
