@@ -23,7 +23,7 @@ func TestNames(t *testing.T) {
 		moves[addr] = b.Host.DropTurns(lab.Input, lab.Match{Proto: lab.ICMP, To: addr}, 0, 1)
 	}
 	dns := serveNames(t, b.Host, "192.0.2.2")
-	for name, addr := range map[string]string{"four.test": "192.0.2.2", "six.test": "2001:db8::2", "once.test": "192.0.2.2", "bad.test": "127.0.0.1"} {
+	for name, addr := range map[string]string{"four.test": "192.0.2.2", "six.test": "2001:db8::2", "once.test": "192.0.2.2", "bad.test": "127.0.0.1", "own.test": "192.0.2.1"} {
 		dns.set(name, addr)
 	}
 	const ping = "type: ICMPping, nb_packets: 10, timeout: 0.3"
@@ -32,6 +32,7 @@ func TestNames(t *testing.T) {
 		`six: {`+ping+`, destination: six.test, address_family: ipv6, dns_update_interval: 1}`,
 		`once: {`+ping+`, destination: once.test}`,
 		`bad: {`+ping+`, destination: bad.test, dns_update_interval: 1}`,
+		`own: {`+ping+`, destination: own.test, dns_update_interval: 1}`,
 		`nowhere: {`+ping+`, destination: nowhere.test, dns_update_interval: 1}`)
 	p := place{host: a.Host, etc: map[string]string{"resolv.conf": "nameserver 192.0.2.2\n"}}.start(t, "run", "--iface", a.Name, "--config", file(t, "netprobe.yaml", config))
 	p.waitFor("msg=probing")
@@ -42,7 +43,9 @@ func TestNames(t *testing.T) {
 		page.want(t, 1, "app_host_resolution_change_total", "destination="+name)
 	}
 	page.want(t, 0, "app_host_resolution_status", "destination=nowhere")
-	for _, name := range []string{"nowhere", "bad"} {
+	page.want(t, 1, "app_host_resolution_status", "destination=own") // as in netprobify
+	page.want(t, 0, "app_host_resolution_change_total", "destination=own")
+	for _, name := range []string{"nowhere", "bad", "own"} {
 		for _, series := range []string{"icmp_sent_total", "icmp_loss_ratio"} {
 			if got := page.all(series, "destination="+name); got != nil {
 				t.Errorf("%s is not probed, and there is %v", name, got)
@@ -93,7 +96,12 @@ func TestNames(t *testing.T) {
 	})
 	dns.set("four.test", "192.0.2.2")
 	dns.set("bad.test", "192.0.2.2")
-	measured(t, a.Host, usual, "icmp", "four", "bad")
+	dns.set("own.test", "192.0.2.2")
+	measured(t, a.Host, usual, "icmp", "four", "bad", "own").want(t, 1, "app_host_resolution_change_total", "destination=own")
+	dns.set("own.test", "192.0.2.1")
+	eventually(t, "our own address is not probed", func() bool {
+		return scrape(t, a.Host, usual).all("icmp_sent_total", "destination=own") == nil
+	})
 
 	if code := p.signal(syscall.SIGTERM); code != exitcode.OK {
 		t.Errorf("SIGTERM: exit code %d", code)
