@@ -52,44 +52,39 @@ func Build(b []byte, f *Flow, sh *Shape, h uint64, n uint32, src, dst [6]byte) i
 	l4, acc := putIP(b, f, sh.DSCP, sh.DontFragment, h, ipv4ID(h, n), src, dst)
 	switch f.Proto {
 	case TCP:
-		putTCP(l4, f, Base(h)+n, flagSYN)
-		p := l4[tcpLen:]
-		putPattern(p, 0)
-		acc = add(sum(l4[:tcpLen], acc), patternSum(0, len(p)))
-		be.PutUint16(l4[16:], ^fold(acc))
+		putTCP(l4, f, Base(h)+n, flagSYN, acc)
 	case UDP:
-		be.PutUint16(l4, f.LocalPort)
-		be.PutUint16(l4[2:], f.RemotePort)
-		be.PutUint16(l4[4:], uint16(len(l4)))
-		be.PutUint16(l4[6:], udpChecksum(h, n))
-		be.PutUint16(l4[8:], uint16(n))
-		be.PutUint32(l4[10:], uint32(token(h, n)>>32))
-		force(l4, acc)
+		first := ports(f) | uint64(len(l4))<<16 | uint64(udpChecksum(h, n))
+		force(l4, first, uint64(n)<<48|token(h, n)>>32<<16, acc)
 	case ICMP:
-		l4[0], l4[1] = 8, 0
+		kind := uint64(8) // echo request
 		if !f.Local.Is4() {
-			l4[0] = 128
+			kind = 128
 		}
-		be.PutUint16(l4[2:], echoChecksum(h))
-		be.PutUint16(l4[4:], f.LocalPort)
-		be.PutUint16(l4[6:], uint16(n))
-		t := token(h, n)
-		be.PutUint32(l4[8:], uint32(t>>32))
-		be.PutUint16(l4[12:], uint16(t>>16))
-		force(l4, acc)
+		first := kind<<56 | uint64(echoChecksum(h))<<32 | uint64(f.LocalPort)<<16 | uint64(n)
+		force(l4, first, token(h, n)&^0xffff, acc)
 	}
 	return len(b)
 }
 
-// force fills in the pattern behind the token of an ICMP or UDP packet, and the
-// token's last two bytes so that the checksum that stands in its place already
-// is the right one. acc is the sum of the pseudo header, 0 without one.
-func force(l4 []byte, acc uint64) {
-	const token, adjust, pattern = udpLen, udpLen + 6, udpLen + TokenLen
-	putPattern(l4[token:], TokenLen)
-	be.PutUint16(l4[adjust:], 0)
-	acc = add(sum(l4[:pattern], acc), patternSum(TokenLen, len(l4)-token))
-	be.PutUint16(l4[adjust:], ^fold(acc))
+// A header is put together in words of 64 bits, big-endian: so it is written, and
+// summed up, in few steps.
+
+// ports is the first half of a TCP or UDP header's first word.
+func ports(f *Flow) uint64 { return uint64(f.LocalPort)<<48 | uint64(f.RemotePort)<<32 }
+
+// force writes an ICMP or UDP packet: its header, the token, the pattern behind
+// it, and the token's last two bytes so that the checksum that stands in the header
+// already is the right one. acc is the sum of the pseudo header, 0 without one.
+func force(l4 []byte, header, token, acc uint64) {
+	const payload = udpLen // as long as icmpLen
+	acc = add(add(header, token), acc)
+	if len(l4) > payload+TokenLen {
+		putPattern(l4[payload:], TokenLen)
+		acc = add(acc, patternSum(TokenLen, len(l4)-payload))
+	}
+	be.PutUint64(l4[payload:], token|uint64(^fold(acc)))
+	be.PutUint64(l4, header)
 }
 
 // BuildReset writes the Ethernet frame of a RST on a TCP flow and returns its
@@ -99,20 +94,23 @@ func force(l4 []byte, acc uint64) {
 func BuildReset(b []byte, f *Flow, dscp uint8, h uint64, seq uint32, src, dst [6]byte) int {
 	b = b[:FrameLen(f, &Shape{})]
 	l4, acc := putIP(b, f, dscp, true, h, 0, src, dst)
-	putTCP(l4, f, seq, flagRST)
-	be.PutUint16(l4[16:], ^fold(sum(l4, acc)))
+	putTCP(l4, f, seq, flagRST, acc)
 	return len(b)
 }
 
-// putTCP writes a TCP header without options, its checksum 0.
-func putTCP(l4 []byte, f *Flow, seq uint32, flags byte) {
-	be.PutUint16(l4, f.LocalPort)
-	be.PutUint16(l4[2:], f.RemotePort)
-	be.PutUint32(l4[4:], seq)
-	be.PutUint32(l4[8:], 0)
-	l4[12], l4[13] = tcpLen/4<<4, flags
-	be.PutUint16(l4[14:], window)
-	be.PutUint32(l4[16:], 0)
+// putTCP writes a TCP packet without options, its payload the pattern. acc is the
+// sum of the pseudo header.
+func putTCP(l4 []byte, f *Flow, seq uint32, flags byte, acc uint64) {
+	first := ports(f) | uint64(seq)
+	second := uint64(tcpLen/4<<4)<<24 | uint64(flags)<<16 | window
+	acc = add(add(first, second), acc)
+	if len(l4) > tcpLen {
+		putPattern(l4[tcpLen:], 0)
+		acc = add(acc, patternSum(0, len(l4)-tcpLen))
+	}
+	be.PutUint32(l4[16:], uint32(^fold(acc))<<16)
+	be.PutUint64(l4[8:], second)
+	be.PutUint64(l4, first)
 }
 
 // putIP writes the Ethernet and IP headers of frame b. It returns the part
@@ -122,23 +120,21 @@ func putIP(b []byte, f *Flow, dscp uint8, df bool, h uint64, id uint16, src, dst
 	if f.Local.Is4() {
 		putEthernet(b, src, dst, etherIPv4)
 		l4 = ip[ipv4Len:]
-		local, remote := f.Local.As4(), f.Remote.As4()
-		ip[0], ip[1] = 0x45, dscp<<2
-		be.PutUint16(ip[2:], uint16(len(ip)))
-		be.PutUint16(ip[4:], id)
-		be.PutUint16(ip[6:], 0)
+		first := uint64(0x45)<<56 | uint64(dscp)<<50 | uint64(len(ip))<<32 | uint64(id)<<16
 		if df {
-			ip[6] = 0x40
+			first |= 0x4000
 		}
-		ip[8], ip[9] = hopLimit, byte(f.Proto)
-		be.PutUint16(ip[10:], 0)
-		copy(ip[12:16], local[:])
-		copy(ip[16:20], remote[:])
-		be.PutUint16(ip[10:], ^fold(sum(ip[:ipv4Len], 0)))
+		l, r := f.Local.As4(), f.Remote.As4()
+		local, remote := uint64(be.Uint32(l[:])), uint64(be.Uint32(r[:]))
+		second := uint64(hopLimit)<<56 | uint64(f.Proto)<<48 | local
+		checksum := ^fold(add(add(first, second), remote))
+		be.PutUint32(ip[16:], uint32(remote))
+		be.PutUint64(ip[8:], second|uint64(checksum)<<32)
+		be.PutUint64(ip, first)
 		if f.Proto == ICMP { // RFC 792: no pseudo header
 			return l4, 0
 		}
-		return l4, sum(ip[12:20], uint64(f.Proto)+uint64(len(l4)))
+		return l4, local + remote + uint64(f.Proto) + uint64(len(l4))
 	}
 	putEthernet(b, src, dst, etherIPv6)
 	l4 = ip[ipv6Len:]
@@ -147,10 +143,9 @@ func putIP(b []byte, f *Flow, dscp uint8, df bool, h uint64, id uint16, src, dst
 	if f.Proto == ICMP {
 		proto = protoICMPv6
 	}
-	be.PutUint32(ip, 6<<28|uint32(dscp)<<22|flowLabel(h))
-	be.PutUint16(ip[4:], uint16(len(l4)))
-	ip[6], ip[7] = proto, hopLimit
+	be.PutUint64(ip, uint64(6<<28|uint32(dscp)<<22|flowLabel(h))<<32|uint64(len(l4))<<16|uint64(proto)<<8|hopLimit)
 	copy(ip[8:24], local[:])
 	copy(ip[24:40], remote[:])
-	return l4, sum(ip[8:40], uint64(proto)+uint64(len(l4)))
+	acc = add(add(be.Uint64(local[:]), be.Uint64(local[8:])), uint64(proto)+uint64(len(l4)))
+	return l4, add(acc, add(be.Uint64(remote[:]), be.Uint64(remote[8:])))
 }
