@@ -47,12 +47,13 @@ func (f *flow) at(n uint32) uint32 { return f.slots.Load() + n&(1<<f.bits-1) }
 // holds says whether a slot is one of the flow's.
 func (f *flow) holds(slot uint32) bool { return slot-f.slots.Load() < 1<<f.bits }
 
-// identity returns what the flow is to packets.
-func (e *Engine) identity(f *flow) packet.Flow {
-	return packet.Flow{
-		Proto: f.proto, Local: (*e.locals.Load())[f.local], Remote: netip.AddrFrom16(f.remote).Unmap(),
-		LocalPort: f.localPort, RemotePort: f.remotePort,
-	}
+// identify writes what the flow is to packets, field by field: a copy of the whole
+// would wait for the fields that were written just before.
+func (e *Engine) identify(f *flow, key *packet.Flow) {
+	key.Proto = f.proto
+	key.Local = (*e.locals.Load())[f.local]
+	key.Remote = netip.AddrFrom16(f.remote).Unmap()
+	key.LocalPort, key.RemotePort = f.localPort, f.remotePort
 }
 
 // is says whether the flow has exactly this identity.

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 )
 
 // A path's history is what it did in its last rounds. Where a round has one
@@ -16,6 +18,9 @@ import (
 // historyRounds is how many rounds a history holds.
 const historyRounds = 8
 
+// shortRounds is how many rounds the word of a leg holds.
+const shortRounds = 16
+
 // history is that of a path with several probes per round. Only the owning
 // worker writes; any goroutine may read, and sees each round's figures of one
 // moment.
@@ -24,54 +29,58 @@ type history struct {
 	round  atomic.Uint32                // newest
 }
 
-// noteSent counts a probe of this round.
-func (e *Engine) noteSent(l *leg, round uint32) {
+// noteLost counts a probe of this round that stayed without a round trip, once that
+// is known.
+func (e *Engine) noteLost(l *leg, round uint32) {
 	if l.long != 0 {
-		e.histories.at(l.long).sent(round)
+		e.histories.at(l.long).note(round, 0, 0)
 		return
 	}
-	v := l.short.Load()
-	behind := min(uint8(round)-l.round, 16)
-	l.round = uint8(round)
-	sent := uint16(v>>48)<<behind | 1
-	answered := uint16(v>>32) << behind
-	l.short.Store(uint64(sent)<<48 | uint64(answered)<<32 | v&math.MaxUint32)
+	l.note(uint8(round), 0, uint32(l.short.Load()))
 }
 
-// noteAnswered counts an answer to a probe of this round.
+// noteAnswered counts a probe of this round that was answered.
 func (e *Engine) noteAnswered(l *leg, round uint32, rtt time.Duration) {
 	if l.long != 0 {
-		e.histories.at(l.long).answered(round, rtt)
+		e.histories.at(l.long).note(round, 1, float32(rtt))
 		return
 	}
+	l.note(uint8(round), 1, math.Float32bits(float32(rtt)))
+}
+
+// note adds a probe to the leg's short history, of a round fewer than
+// shortRounds behind the newest, or later than it.
+func (l *leg) note(round uint8, answered uint64, rtt uint32) {
 	v := l.short.Load()
-	if behind := l.round - uint8(round); behind < 16 {
-		v |= 1 << (32 + behind)
+	back := l.round - round
+	if back >= shortRounds {
+		on := min(round-l.round, shortRounds)
+		v = uint64(uint16(v>>48)<<on)<<48 | uint64(uint16(v>>32)<<on)<<32
+		l.round, back = round, 0
 	}
-	l.short.Store(v&^math.MaxUint32 | uint64(math.Float32bits(float32(rtt))))
+	l.short.Store(v&^math.MaxUint32 | (1<<48|answered<<32)<<back | uint64(rtt))
 }
 
 func (h *history) entry(round uint32) *atomic.Uint64 { return &h.rounds[round%historyRounds] }
 
-func (h *history) sent(round uint32) {
+// note adds a probe to the entry of its round.
+func (h *history) note(round uint32, answered uint64, rtt float32) {
 	e := h.entry(round)
-	if h.round.Load() != round {
-		e.Store(0)
+	if newest := h.round.Load(); newest-round >= historyRounds {
+		if int32(round-newest) < 0 {
+			return // too long ago
+		}
+		for on := range min(round-newest, historyRounds) {
+			h.entry(round - on).Store(0)
+		}
 		h.round.Store(round)
 	}
-	if v := e.Load(); v>>48 < math.MaxUint16 {
-		e.Store(v + 1<<48)
-	}
-}
-
-func (h *history) answered(round uint32, rtt time.Duration) {
-	e := h.entry(round)
 	v := e.Load()
-	if v>>32&math.MaxUint16 == math.MaxUint16 {
+	if v>>48 == math.MaxUint16 {
 		return
 	}
-	sum := math.Float32frombits(uint32(v)) + float32(rtt)
-	e.Store(v&^math.MaxUint32 + 1<<32 | uint64(math.Float32bits(sum)))
+	sum := math.Float32frombits(uint32(v)) + rtt
+	e.Store((v>>32+1<<16+answered)<<32 | uint64(math.Float32bits(sum)))
 }
 
 // Path is one source port to one address of a target in one group, over its
@@ -109,7 +118,8 @@ func (e *Engine) Paths(name string) []Path {
 			l := e.legs.at(s.legs + uint32(i))
 			p := Path{Group: group.Name, Remote: e.address(n, i/len(group.Sources))}
 			if f, _ := l.way(); f != 0 {
-				id := e.identity(e.flows.at(f))
+				var id packet.Flow
+				e.identify(e.flows.at(f), &id)
 				p.Local, p.SourcePort = id.Local, id.LocalPort
 			}
 			if l.long != 0 {

@@ -70,11 +70,14 @@ func (w *worker) match(number uint32, f *flow, r *packet.Reply, rx int64) {
 	if stateOf(word) == inFlight { // before the claim, which lets the owner send the next
 		f.close(r.Kind == packet.RstAck)
 	}
-	switch sl.claim(word, to, rx) {
+	verdict := claimed
+	own := f.owner == w.number
+	if !own || stateOf(word) != inFlight || !w.conclude(n, sl, word, to, uint64(rx)) {
+		verdict = sl.claim(word, to, rx)
+	}
+	switch verdict {
 	case claimed:
-		if f.owner == w.number {
-			w.settle(n)
-		} else {
+		if !own {
 			e.workers[f.owner].inboxes[w.number].put(n)
 		}
 	case late:

@@ -74,8 +74,8 @@ func (l *loop) send() {
 	at := l.flow.at(l.number)
 	sl := e.slots.at(at)
 	s := e.series.at(e.legs.at(l.leg).series)
-	r := l.begin(s, l.number, 1)
-	r.dispatched++
+	r := l.begin(s, l.number)
+	r.left--
 	r.Sent++
 	sl.leg.Store(l.leg)
 	sl.round, sl.sent, sl.bracket = l.number, int64(l.number)*1000, 500

@@ -28,8 +28,8 @@ func (w *worker) probe(t *target, now int64) {
 			w.receive()
 		}
 	}
-	r := w.begin(s, t.round, e.planned(t, s))
-	r.dispatched++
+	r := w.begin(s, t.round)
+	r.left--
 	if e.Stopped.Load() {
 		w.skip(s, r, result.Stopped)
 		return
@@ -96,11 +96,12 @@ func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow
 		w.skip(s, r, result.TupleBusy)
 		return
 	}
-	key := e.identity(f)
+	key := &w.key
+	e.identify(f, key)
 	number := n
 	r.Sent++ // before anything is kicked: the round must not end without it
 	if f.proto == packet.TCP {
-		number = w.nextOffset(f, &key, s, mac)
+		number = w.nextOffset(f, key, s, mac)
 	}
 	socket := w.sockets[0]
 	frame := socket.Reserve()
@@ -109,9 +110,15 @@ func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow
 		w.skip(s, r, result.RingFull)
 		return
 	}
-	socket.Queue(packet.Build(frame, &key, &s.class.shape, f.hash, number, e.Link.MAC(), mac))
-	sl.leg.Store(leg)
-	sl.offset.Store(number)
+	socket.Queue(packet.Build(frame, key, &s.class.shape, f.hash, number, e.Link.MAC(), mac))
+	// What others read is stored only where it changes: a store that all CPUs are to
+	// see waits for the ones before it.
+	if sl.leg.Load() != leg {
+		sl.leg.Store(leg)
+	}
+	if f.proto == packet.TCP {
+		sl.offset.Store(number)
+	}
 	sl.round = round
 	f.last.Store(n)
 	sl.word.Store(wordOf(uint16(n), inFlight, 0))
@@ -130,13 +137,13 @@ func (w *worker) kick() {
 	before := e.clock.now()
 	sent, outcome := w.sockets[0].Kick()
 	after := e.clock.now()
+	w.kicked = after
 	for i, k := range w.kicks {
 		sl := e.slots.at(k.slot)
 		if i < sent {
 			sl.sent, sl.bracket = before, uint32(min(after-before, math.MaxUint32))
 			w.expiries[k.series.class.expiry].push(k.slot)
 			w.queued++
-			e.noteSent(e.legs.at(sl.leg.Load()), sl.round)
 			continue
 		}
 		sl.word.Store(wordOf(genOf(sl.word.Load()), free, 0))
@@ -189,8 +196,8 @@ func (w *worker) sendResets() {
 	for i, r := range w.resets {
 		f := w.engine.flows.at(r.flow)
 		if state, mac := w.engine.hops.at(f.hop.Load()).next.Load(); state == netdev.HopReady {
-			key := w.engine.identity(f)
-			w.queueReset(f, &key, r.seq, mac)
+			w.engine.identify(f, &w.key)
+			w.queueReset(f, &w.key, r.seq, mac)
 		}
 		if i%resetsPerKick == resetsPerKick-1 {
 			w.sockets[0].Kick()

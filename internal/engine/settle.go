@@ -23,11 +23,13 @@ func (w *worker) expire(seen int64) {
 				to = doubted
 			}
 			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), to, 0)) {
-				s := e.series.at(e.legs.at(sl.leg.Load()).series)
+				l := e.legs.at(sl.leg.Load())
+				s := e.series.at(l.series)
 				r := s.round(sl.round)
 				if r == nil { // its target is gone
 					continue
 				}
+				e.noteLost(l, sl.round)
 				if ours {
 					r.Unknown(why)
 				} else {
@@ -47,34 +49,50 @@ func (w *worker) expire(seen int64) {
 // before the sample is marked, ns.
 const uncertainty = int64(20 * time.Microsecond)
 
-// settle counts an answered or refused slot. Only the owner calls it.
+// settle counts a slot that was found answered or refused. Only the owner calls it.
 func (w *worker) settle(n uint32) {
-	e := w.engine
-	sl := e.slots.at(n)
+	sl := w.engine.slots.at(n)
 	word := sl.word.Load()
+	w.conclude(n, sl, word, stateOf(word), word)
+}
+
+// conclude counts the probe seen in word as answered or refused at the time in the
+// low bits of received, unless another worker was faster. Only the owner calls it.
+func (w *worker) conclude(n uint32, sl *slot, word, outcome, received uint64) bool {
+	e := w.engine
 	l := e.legs.at(sl.leg.Load())
 	s := e.series.at(l.series)
 	r := s.round(sl.round)
+	rtt := roundTrip(sl.sent, received)
+	next := uint64(settled)
+	switch {
+	case r == nil: // its target is gone
+		next = free
+	case outcome == answered && rtt > s.class.timeout:
+		next = lateAnswered
+	}
+	if !sl.word.CompareAndSwap(word, wordOf(genOf(word), next, 0)) {
+		return false
+	}
 	if sl.queued() {
 		w.expiries[0].remove(sl) // whichever it is in
 		w.queued--
 	}
-	if r == nil { // its target is gone
-		sl.word.Store(wordOf(genOf(word), free, 0))
-		return
-	}
-	next := uint64(settled)
-	switch rtt := roundTrip(sl.sent, word); {
-	case stateOf(word) == refused:
+	switch {
+	case r == nil:
+		return true
+	case outcome == refused:
 		r.Lose(result.ICMPError)
-	case rtt > s.class.timeout:
+		e.noteLost(l, sl.round)
+	case next == lateAnswered:
 		r.Lose(result.Timeout)
 		s.result.LateAnswer()
-		next = lateAnswered
+		e.noteLost(l, sl.round)
 	case rtt < 0:
 		e.clockFaults.Add(1)
 		s.result.ClockFault()
 		r.AnswerWithoutTime()
+		e.noteLost(l, sl.round)
 	default:
 		r.Answer(rtt, w.mark(int64(sl.bracket)))
 		e.noteAnswered(l, sl.round, rtt)
@@ -83,8 +101,8 @@ func (w *worker) settle(n uint32) {
 			s.result.Reorder()
 		}
 	}
-	sl.word.Store(wordOf(genOf(word), next, 0))
 	w.finish(s, r)
+	return true
 }
 
 // mark says whether a kick took unusually long, and lets the running median

@@ -89,9 +89,9 @@ func (l *leg) way() (flow uint32, why result.Reason) {
 // openRound is a round under way. Its series' owner uses it.
 type openRound struct {
 	result.Round
-	number     uint32
-	dispatched int
-	next       *openRound // an older one of the same series
+	number uint32
+	left   int        // probes that are yet to leave, or to be given up
+	next   *openRound // an older one of the same series
 }
 
 // round returns the series' round with this number; nil when it is not open.
@@ -105,11 +105,12 @@ func (s *series) round(number uint32) *openRound {
 }
 
 // begin returns the round for its next probe, and opens it for its first.
-func (w *worker) begin(s *series, number uint32, planned int) *openRound {
+func (w *worker) begin(s *series, number uint32) *openRound {
 	r := s.round(number)
 	if r != nil {
 		return r
 	}
+	planned := w.engine.planned(w.engine.targets.at(s.target), s)
 	spare := &s.class.spare[w.number]
 	if n := len(*spare); n > 0 {
 		r = (*spare)[n-1]
@@ -117,15 +118,14 @@ func (w *worker) begin(s *series, number uint32, planned int) *openRound {
 	} else {
 		r = &openRound{Round: result.NewRound(planned)}
 	}
-	r.number, r.next = number, s.open
+	r.number, r.left, r.next = number, planned, s.open
 	s.open = r
 	return r
 }
 
 // finish publishes the round when its last probe is accounted for.
 func (w *worker) finish(s *series, r *openRound) {
-	t := w.engine.targets.at(s.target)
-	if r.dispatched < w.engine.planned(t, s) || r.Pending() > 0 {
+	if r.left > 0 || r.Pending() > 0 {
 		return
 	}
 	s.result.Publish(&r.Round, time.Now())
@@ -136,7 +136,7 @@ func (w *worker) finish(s *series, r *openRound) {
 		}
 	}
 	r.Round.Reset()
-	r.dispatched, r.next = 0, nil
+	r.next = nil
 	spare := &s.class.spare[w.number]
 	*spare = append(*spare, r)
 }

@@ -51,8 +51,12 @@ type worker struct {
 	expiries []*expiry
 	kicks    []kicked // built, and waiting for the next kick
 	perKick  int      // how many go with one kick
+	kicked   int64    // when the last kick was over, ns
 	resets   []reset
 	reply    packet.Reply
+
+	key   packet.Flow // of the packet being built
+	grant grant       // what it may send without asking the limiter
 
 	median int64 // running median of how long a kick takes, ns
 
@@ -171,6 +175,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 		w.unlock()
 		if wait > 0 {
+			w.grant.rest()
 			w.waiter.Wait(time.Duration(wait))
 		}
 	}
@@ -238,14 +243,14 @@ func (w *worker) sendDue() int64 {
 		}
 		// What is given up anyway must not use up the cap.
 		if now-due <= w.engine.interval.Load() {
-			if wait := w.engine.Limiter.take(now); wait > 0 {
+			if wait := w.engine.Limiter.take(&w.grant, now); wait > 0 {
 				return min(wait, int64(longestSleep))
 			}
 		}
 		w.probe(t, now)
 		t.advance(w.engine.interval.Load())
 		w.schedule.again(t.due())
-		now = w.engine.clock.now()
+		now = max(now, w.kicked)
 	}
 }
 
