@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/notify"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
 )
 
@@ -56,6 +57,7 @@ CAP_SYS_ADMIN without --netns), and no-new-privileges is set.`,
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
 		o.Hangup = hangup
+		o.Notify = notify.FromEnv(o.Log)
 		return prober.Run(cmd.Context(), o)
 	}
 	return cmd

@@ -60,3 +60,13 @@ func (p *prober) ready() error {
 	p.complete.Store(true)
 	return nil
 }
+
+// status is what a service manager shows. Any goroutine may call it.
+func (p *prober) status() string {
+	cfg := p.current.Load()
+	status := fmt.Sprintf("probing %d targets every %v through %s", len(cfg.Targets), cfg.Global.Interval, p.ifaces())
+	if p.app.ReloadFailed.Load() {
+		status += "; the last reload failed"
+	}
+	return status
+}

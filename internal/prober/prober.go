@@ -20,6 +20,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/host"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/notify"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/push"
@@ -36,6 +37,9 @@ type Options struct {
 	Flags    *pflag.FlagSet // flags that override settings; may be nil
 	Version  string
 	Revision string
+
+	// Notify tells a service manager; nil: there is none.
+	Notify *notify.Notifier
 
 	Log   *slog.Logger
 	Level *slog.LevelVar // set from logging_level; may be nil
@@ -193,6 +197,9 @@ func (p *prober) work(ctx context.Context) error {
 	running.Go(func() { p.watchIteration(ctx) })
 	running.Go(func() { p.pusher.Run(ctx) })
 	running.Go(func() { p.watchLimits(ctx) })
+	running.Go(func() { p.Notify.Watch(ctx, p.healthy) })
+	running.Go(func() { <-ctx.Done(); p.Notify.Stopping() })
+	p.Notify.Ready(p.status())
 	if p.Started != nil {
 		p.Started(started)
 	}

@@ -16,6 +16,8 @@ import (
 func (p *prober) reload(ctx context.Context) (Report, error) {
 	p.reloading.Lock()
 	defer p.reloading.Unlock()
+	p.Notify.Reloading()
+	defer func() { p.Notify.Ready(p.status()) }()
 	p.loaded = p.fingerprint() // before it is read: what is written meanwhile is a change
 	report, err := p.loadAndApply(ctx)
 	if err != nil && ctx.Err() != nil {
