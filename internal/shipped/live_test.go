@@ -154,6 +154,10 @@ func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer in.mu.Unlock()
 	for _, a := range alerts {
 		name := a.Labels["alertname"]
+		// That the machine is busy which runs the test is another good reason.
+		if name == "NetprobeNotSent" && a.Labels["reason"] != "too_large" {
+			continue
+		}
 		if in.until[name] == nil {
 			in.until[name] = map[string]time.Time{}
 		}
