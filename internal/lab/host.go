@@ -13,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Host is one network namespace: a machine of its own as far as the network
@@ -41,7 +42,7 @@ func (h *Host) create() error {
 		return err
 	}
 	h.ns = ns
-	if h.nl, err = netlink.NewHandleAt(ns); err != nil {
+	if h.nl, err = netlink.NewHandleAt(ns, unix.NETLINK_ROUTE); err != nil {
 		return h.undo(fmt.Errorf("opening netlink in namespace %s: %w", h.Netns, err))
 	}
 	lo, err := h.nl.LinkByName("lo")
