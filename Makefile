@@ -25,10 +25,10 @@ VULNDB      ?= https://vuln.go.dev
 FUZZTIME    ?= 10s
 FUZZ        ?= .
 
-.PHONY: help build bpf lint test fuzz licences vuln reproducible demo bench soak forged clean go root
+.PHONY: help build bpf lint test test-kernels fuzz licences vuln reproducible demo bench soak forged clean go root
 
 help: ## say what each target does
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 build: go ## build ./netprobe-xdp: static, without cgo (needs Go only)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o netprobe-xdp ./cmd/netprobe-xdp
@@ -40,12 +40,17 @@ lint: go ## gofmt, go vet, staticcheck and shellcheck
 	@bad=$$($$($(GO) env GOROOT)/bin/gofmt -l bpf cmd internal); \
 	if [ -n "$$bad" ]; then echo "lint: run gofmt -w on:" $$bad >&2; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags kernels ./internal/truth
 	$(GO) run $(STATICCHECK) ./...
 	shellcheck .ci/run scripts/*.sh
 
 test: go root ## install what the tests need (sudo), then run everything that decides
 	scripts/setup.sh
 	$(GO) test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
+
+test-kernels: go ## boot Debian's Linux 6.1 and 6.12 under qemu and run there what needs them (sudo, for packages; five minutes)
+	scripts/setup.sh kernels
+	scripts/test-kernels.sh $(KERNELS)
 
 fuzz: go root ## every fuzz target for FUZZTIME=10s each, two at once; FUZZ='Load|Parse' chooses
 	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'

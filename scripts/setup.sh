@@ -4,7 +4,7 @@
 # Installs the Debian packages that `make test`, `make lint` and `make bpf`
 # need and that are missing; says what and why. Building and running the
 # program, and the demo, need none of them. "setup.sh bench" installs what
-# `make bench` compares with instead.
+# `make bench` compares with instead, "setup.sh kernels" what `make test-kernels` needs.
 set -euo pipefail
 
 # package: why
@@ -39,6 +39,15 @@ if [ "${1:-}" = bench ]; then
 		"iputils-ping: compared with"
 		"masscan: compared with"
 		"zmap: compared with"
+	)
+	daemons=()
+elif [ "${1:-}" = kernels ]; then
+	packages=(
+		"qemu-system-x86: boots the kernels"
+		"busybox-static: what runs in them beside the tests"
+		"cpio: packs the first file system"
+		"kmod: finds which modules need which"
+		"xz-utils: unpacks the modules"
 	)
 	daemons=()
 fi

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/steer"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
 )
 
@@ -62,11 +64,15 @@ func frameSizeFor(mtu int) int {
 // it fails the program is detached and no socket is open.
 func (t *port) open(log *slog.Logger, info netdev.Info) error {
 	t.options.frameSize = frameSizeFor(info.MTU)
-	if err := t.fits(receiveQueues(info)); err != nil {
+	mode, err := modeFor(t.options.mode, info)
+	if err == nil {
+		err = t.fits(receiveQueues(info))
+	}
+	if err != nil {
 		return fmt.Errorf("interface %s: %w", t.link.Name(), err)
 	}
-	err := t.link.Do(func() error {
-		attachment, err := t.program.Attach(info.Index, t.options.mode)
+	err = t.link.Do(func() error {
+		attachment, err := t.program.Attach(info.Index, mode)
 		if err != nil {
 			return err
 		}
@@ -79,10 +85,26 @@ func (t *port) open(log *slog.Logger, info netdev.Info) error {
 		return errors.Join(t.explain(err), t.program.Detach(), t.closeSockets())
 	}
 	log.Info("attached", "interface", t.link.Name(), "xdp", t.attachment.Mode, "bind", t.bind(), "queues", len(t.sockets), "driver", info.Driver)
+	if mode != t.options.mode {
+		log.Warn("native XDP on a bond hands no answers to our sockets; generic mode costs more and stamps later", "interface", t.link.Name())
+	}
 	if t.attachment.Refusal != "" {
 		log.Warn("the driver refused native XDP; generic mode costs more and stamps later", "interface", t.link.Name(), "refusal", t.attachment.Refusal)
 	}
 	return nil
+}
+
+// modeFor is the mode of XDP that is attached for a configured one. A bond
+// takes a native program and runs it on its slaves, but a socket on the bond gets no
+// frame of theirs (net/xdp/xsk.c, xsk_rcv_check): every answer would be lost.
+func modeFor(configured string, info netdev.Info) (string, error) {
+	switch {
+	case info.Driver != "bonding":
+		return configured, nil
+	case configured == steer.ModeNative:
+		return "", exitcode.With(exitcode.Unavailable, errors.New("native XDP on a bond hands no answers to our sockets; use --xdp-mode generic or auto"))
+	}
+	return steer.ModeGeneric, nil
 }
 
 // openSockets opens a socket on every receive queue, inside the interface's

@@ -200,10 +200,9 @@ func TestKernelCorruption(t *testing.T) {
 // median is that of a target's last round.
 func (r *run) median(name string) time.Duration {
 	r.t.Helper()
-	s := r.series(name)[0]
 	var one result.Snapshot
-	s.Snapshot(&one)
-	for i, p := range s.Percentiles() {
+	r.series(name)[0].Snapshot(&one)
+	for i, p := range one.Percentiles() {
 		if p == 50 {
 			return one.RoundTrips[i]
 		}
