@@ -23,7 +23,7 @@ import (
 
 // everyKind probes a host by all types over both families.
 func everyKind(p *pair, probes int) setup {
-	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 10 * time.Second, gap: 10 * time.Millisecond,
+	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 10 * time.Second, gap: 20 * time.Millisecond,
 		groups: []group{{name: "g", a: 20000, z: 20255}}, lead: 4 * time.Second}
 	for family, addr := range far {
 		for _, tg := range []target{
@@ -64,7 +64,7 @@ func TestKernelDevices(t *testing.T) {
 		{"bond", "generic", bonds},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			const probes = 200
+			const probes = 100
 			p := tt.make(t)
 			listen(t, p.host, lab.Discard, 80, far4, far6)
 			s := everyKind(p, probes)
@@ -85,7 +85,7 @@ func TestKernelDevices(t *testing.T) {
 // TestKernelDelay holds that the median moves by what a queue holds packets
 // back, and nothing is lost for it.
 func TestKernelDelay(t *testing.T) {
-	const probes, delay = 200, 20 * time.Millisecond
+	const probes, delay = 100, 20 * time.Millisecond
 	p := newPair(t, 1)
 	listen(t, p.host, lab.Discard, 80, far4, far6)
 	s := everyKind(p, probes)
@@ -112,7 +112,7 @@ func TestKernelDelay(t *testing.T) {
 
 // impaired is how many echo requests of each family an impairment is shown
 // with.
-const impaired = 400
+const impaired = 300
 
 // within fails the test when n of many differs from a share by more than six
 // standard deviations: by chance once in a thousand million runs.
@@ -161,7 +161,7 @@ func TestKernelDuplicates(t *testing.T) {
 // predecessor unless that went at once too.
 func TestKernelReordering(t *testing.T) {
 	p := newPair(t, 1)
-	impair(t, p.farEnd, netlink.NetemQdiscAttrs{Latency: 15_000, ReorderProb: 25})
+	impair(t, p.farEnd, netlink.NetemQdiscAttrs{Latency: 30_000, ReorderProb: 25})
 	r := start(t, pings(p, impaired))
 	r.quiet(1, func() {
 		var reordered uint64
