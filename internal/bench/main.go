@@ -4,7 +4,8 @@
 // zmap, masscan and fping, side by side in one run: each on a veth pair of its
 // own whose far end answers from XDP and counts what was on the wire. Further
 // tables hold the round trips against a responder that takes a known time,
-// against busy CPUs, and the cost at rest. See docs/performance.md.
+// against busy CPUs, the cost at rest, and what the host's own traffic is left
+// with beside us. See docs/performance.md.
 package main
 
 import (
@@ -91,7 +92,7 @@ type opts struct {
 }
 
 // The tables of -tables.
-var tableNames = []string{"contest", "hold", "stress", "rest"}
+var tableNames = []string{"contest", "hold", "stress", "rest", "host"}
 
 func options(args []string) (*opts, error) {
 	o := &opts{}
@@ -136,12 +137,13 @@ func options(args []string) (*opts, error) {
 
 // report is everything that was measured.
 type report struct {
-	Machine machine   `json:"machine"`
-	Rounds  int       `json:"rounds"`
-	Contest []*entry  `json:"contest,omitempty"`
-	Hold    *holdWas  `json:"hold,omitempty"`
-	Stress  []*stress `json:"stress,omitempty"`
-	Rest    *restWas  `json:"rest,omitempty"`
+	Machine machine     `json:"machine"`
+	Rounds  int         `json:"rounds"`
+	Contest []*entry    `json:"contest,omitempty"`
+	Hold    *holdWas    `json:"hold,omitempty"`
+	Stress  []*stress   `json:"stress,omitempty"`
+	Rest    *restWas    `json:"rest,omitempty"`
+	Host    []*hostCost `json:"host,omitempty"`
 	tables  []*table
 }
 
@@ -171,6 +173,10 @@ func (o *opts) run(w io.Writer) error {
 		case "rest":
 			if r.Rest, err = o.rest(phases); err == nil {
 				r.tables = append(r.tables, r.Rest.table())
+			}
+		case "host":
+			if r.Host, err = o.host(phases); err == nil {
+				r.tables = append(r.tables, hostTable(r.Host))
 			}
 		}
 		if err != nil {

@@ -45,7 +45,8 @@ type oursReport struct {
 }
 
 // writeOurs writes the configuration for a load that begins at phase into dir.
-func writeOurs(dir string, l load, names []string) (oursSpec, error) {
+// mode is that of XDP; "": as by default.
+func writeOurs(dir string, l load, names []string, mode string) (oursSpec, error) {
 	s := oursSpec{Config: filepath.Join(dir, "netprobe.yaml"), Settings: filepath.Join(dir, "settings.yaml")}
 	targets := map[string]any{}
 	for i, name := range names {
@@ -67,6 +68,9 @@ func writeOurs(dir string, l load, names []string) (oursSpec, error) {
 		"targets": targets,
 	}
 	settings := map[string]any{"safety": map[string]any{"max_pps": 2 * flatPPS, "max_prefix_pps": 2 * flatPPS}}
+	if mode != "" {
+		settings["engine"] = map[string]any{"xdp_mode": mode}
+	}
 	for name, v := range map[string]any{s.Config: file, s.Settings: settings} {
 		b, err := yaml.Marshal(v)
 		if err == nil {
@@ -177,6 +181,7 @@ func reportOf(store *result.Store) oursReport {
 type ours struct {
 	phases  phases
 	profile string // of the next run; "": none
+	mode    string // of XDP; "": as by default
 	child   *child
 }
 
@@ -194,7 +199,7 @@ func (o *ours) startLate(r *rig, dir string, l load, lead time.Duration, cpu int
 	if err != nil {
 		return nil, err
 	}
-	spec, err := writeOurs(dir, l, names)
+	spec, err := writeOurs(dir, l, names, o.mode)
 	if err != nil {
 		return nil, err
 	}

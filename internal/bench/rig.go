@@ -45,6 +45,7 @@ type rig struct {
 type rigOptions struct {
 	queues    int
 	pass      bool // an XDP program on the near end: what needs none of its own
+	stack     bool // the far end is a Linux host without an XDP program, and target 0
 	reflector lab.ReflectorOptions
 }
 
@@ -61,8 +62,12 @@ func newRig(o rigOptions) (*rig, error) {
 	if o.pass {
 		lab.AttachPass(r.near)
 	}
-	o.reflector.Prefixes = []string{targetPrefix}
-	r.reflector = lab.AttachReflector(r.far, o.reflector)
+	if o.stack {
+		r.far.AddAddr(targetAddr(0).String() + "/32")
+	} else {
+		o.reflector.Prefixes = []string{targetPrefix}
+		r.reflector = lab.AttachReflector(r.far, o.reflector)
+	}
 	open.Store(r, true)
 	if err := l.Err(); err != nil {
 		return nil, fmt.Errorf("build the veth pair: %w", errors.Join(err, r.close()))

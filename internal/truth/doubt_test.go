@@ -40,7 +40,9 @@ func TestRingOverflowIsUnknown(t *testing.T) {
 	p := c.page()
 	dropped, _ := p.sum(t, "netprobe_ring_dropped_total")
 	overflow, _ := p.sum(t, "netprobe_unknown_total", `reason="ring_overflow"`)
-	t.Logf("%s; the ring dropped %d", f, dropped)
+	full, _ := p.sum(t, "netprobe_ring_dropped_total", `ring="rx"`)
+	empty, _ := p.sum(t, "netprobe_ring_dropped_total", `ring="fill"`)
+	t.Logf("%s; the ring dropped %d: it was full for %d, and for %d there was no empty frame", f, dropped, full, empty)
 	if wireLost, err := wire.Lost(); err != nil || wireLost != 0 {
 		t.Fatalf("the wire lost %d frames (%v): the test is void", wireLost, err)
 	}

@@ -169,6 +169,7 @@ func TestOrdinaryTransferIsLeftAlone(t *testing.T) {
 			&transfer{name: "opened from a probing port to port 80, " + family, server: p.host, client: p.prober,
 				listen: addr(third[family], 80), from: addr(near[family], uint16(20007+i))})
 	}
+	must(t, p.prober, "ethtool", "-K", p.nearEnd.Name, "gro", "on") // a veth has it off
 	r := start(t, s)
 	r.wait(func() bool { return counts(t, probed).Seen > 0 }, 15*time.Second, func() string { return "no probe has arrived" })
 	begun := time.Now()
@@ -200,6 +201,12 @@ func TestOrdinaryTransferIsLeftAlone(t *testing.T) {
 		t.Logf("%d frames were steered, %d passed, the veth dropped %d", steered, passed, dropped)
 		if want := uint64(len(s.targets) * probes); steered != want && dropped == 0 || foreign != 0 {
 			t.Errorf("%d frames were steered and %d were foreign; want %d and 0: one answer to each probe", steered, foreign, want)
+		}
+		// What passes is still put together by GRO before the kernel's IP sees it.
+		whole := kernelCounter(t, p.prober, "Ip:InReceives") + kernelCounter(t, p.prober, "Ip6InReceives")
+		t.Logf("the kernel's IP saw %d packets of %d frames", whole, passed)
+		if whole > passed/2 {
+			t.Errorf("the kernel's IP saw %d packets of %d frames: GRO is off for what passes", whole, passed)
 		}
 		if uint64(len(transfers)*transferSize/65536) > passed {
 			t.Errorf("only %d frames passed: the transfers did not come by", passed)
