@@ -5,7 +5,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,34 +79,6 @@ func promises(c *Config) error {
 		}
 	}
 	return nil
-}
-
-// FuzzRange compares a range with its own text, and its addresses with each
-// other.
-func FuzzRange(f *testing.F) {
-	for _, s := range []string{"192.168.*.1-5", "*.*.*.*", "10.0.0.0-255", "0-1.2.3.4", "255.255.255.255-255", "1.2.3", "10.0.0.010-12"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		r, err := ParseRange(s)
-		if err != nil {
-			if strings.ContainsAny(err.Error(), "\n\r\x1b") {
-				t.Errorf("not one line: %q", err)
-			}
-			return
-		}
-		if r.Size() == 1 { // an address
-			if a, err := netip.ParseAddr(r.String()); err != nil || a != r.At(0) {
-				t.Errorf("%q is %v (%v)", s, r, err)
-			}
-		} else if again, err := ParseRange(r.String()); err != nil || again != r {
-			t.Errorf("%q is %v, and that is %v (%v)", s, r, again, err)
-		}
-		last := r.At(r.Size() - 1)
-		if first := r.At(0); !first.Is4() || last.Less(first) || r.Size() > 1 && !first.Less(r.At(1)) {
-			t.Errorf("%q is from %v to %v", s, first, last)
-		}
-	})
 }
 
 // FuzzVariable: whatever the environment holds, too.

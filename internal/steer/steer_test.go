@@ -248,3 +248,26 @@ func TestLoadWithoutCapability(t *testing.T) {
 		t.Logf("without %s: %s", missing, said)
 	}
 }
+
+// FuzzReadMeta: what stands in front of a frame is ours to the byte, or nothing.
+func FuzzReadMeta(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(make([]byte, MetaLen))
+	f.Add(append(make([]byte, 9), "\x01\x02\x03\x04\x05\x06\x07\x08\x31\x58\x50\x4e\x01\x00\x00\x00abcdefgh"...))
+	f.Fuzz(func(t *testing.T, headroom []byte) {
+		m, ok := ReadMeta(headroom)
+		if !ok {
+			if m != (Meta{}) {
+				t.Errorf("not ours, and yet %+v", m)
+			}
+			return
+		}
+		again := binary.NativeEndian.AppendUint64(nil, m.RxNS)
+		again = binary.NativeEndian.AppendUint32(again, metaMagic)
+		again = append(again, headroom[len(headroom)-MetaLen+12:len(headroom)-MetaLen+16]...)
+		again = binary.NativeEndian.AppendUint64(again, m.Hash)
+		if string(again) != string(headroom[len(headroom)-MetaLen:]) {
+			t.Errorf("%x is read as %+v", headroom, m)
+		}
+	})
+}
