@@ -109,6 +109,15 @@ func TestContractIsServed(t *testing.T) {
 	if v, ok := now.value("app_host_resolution_duration"); !ok || v <= 0 || v > 30 {
 		t.Errorf("app_host_resolution_duration is %v", v)
 	}
+
+	// A list that is read again counts again.
+	if err := os.WriteFile(filepath.Join(dir, "racks.jsonl"), []byte(rack+rack), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one more target with a name that there is", func() bool {
+		v, _ := scrape(t, a.Host, usual).value("app_target_name_dup_total", "target_name=racks_web")
+		return v == 3
+	})
 }
 
 // documented reads which labels docs/metrics.md gives our own series.

@@ -84,6 +84,7 @@ func (p *prober) prepare(next *config.Config) (*change, error) {
 // adopt makes the configuration of c the one that is carried out.
 func (p *prober) adopt(c *change) {
 	p.cfg, p.plan, p.placed = c.cfg, c.plan, c.placed
+	p.app.AddRepeated(c.cfg.Repeated) // of the lists that were read for it
 	p.names.known = c.names
 	p.names.find(c.cfg, c.plan)
 	p.current.Store(c.cfg)

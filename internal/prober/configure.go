@@ -45,7 +45,6 @@ func (p *prober) load() (cfg *config.Config, err error) {
 		return nil, err
 	}
 	cfg.Warnings = append(cfg.Warnings, doubts...)
-	p.app.AddRepeated(cfg.Repeated)
 	return cfg, pinnable(cfg)
 }
 
