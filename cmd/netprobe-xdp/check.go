@@ -93,6 +93,9 @@ host's addresses too. Nothing is probed, no name is resolved.`,
 			}
 			errs = append(errs, err)
 		}
+		if err := cmd.Context().Err(); err != nil {
+			return err // what there is may be half of it
+		}
 		if out.Configuration != nil || out.Interfaces != nil {
 			errs = append(errs, show(cmd, output, out, out.print))
 		}

@@ -29,14 +29,18 @@ func main() {
 	os.Exit(code)
 }
 
-// run executes one command line and returns the exit code. The commands end
-// with success when ctx ends.
+// run executes one command line and returns the exit code. When ctx ends, those
+// that work until then end with success, and the others quietly without a
+// result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return exitcode.Interrupted
+	}
 	printError(stderr, err)
 	return exitcode.Of(err)
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"runtime"
@@ -79,6 +80,17 @@ func TestVersion(t *testing.T) {
 	}
 	if b.Version != version || b.Go != runtime.Version() || b.Revision == "" {
 		t.Errorf("version -o json: %+v", b)
+	}
+}
+
+// TestInterrupted: a command that is ended before it has a result says nothing,
+// and is no success.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, []string{"check", "--iface", "lo"}, &stdout, &stderr); code != exitcode.Interrupted || stdout.Len()+stderr.Len() > 0 {
+		t.Errorf("code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
 	}
 }
 

@@ -23,13 +23,14 @@ const rootHelp = `Needs:
   "check" and "version" need no privilege.
 
 Exit codes:
-  0   success; also an end by SIGINT or SIGTERM
+  0   success; also an end of run or demo by SIGINT or SIGTERM
   1   failed while running
   64  wrong command line
   65  the configuration has faults
   66  a file cannot be read
   69  interface, kernel, XDP slot or port unavailable
   77  not root, or a capability is missing
+  130 ended by a signal before there was a result
 
 Environment:
   NETPROBE_GLOBAL__PROMETHEUS_PORT=9100

@@ -84,10 +84,10 @@ func TestPush(t *testing.T) {
 	}
 	p.waitFor("msg=probing")
 	eventually(t, "three pages are delivered", func() bool { return pages("netprobe_push_delivered_total") >= 3 })
+	down := time.Now().UnixMilli()
 	if err := first.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	down := time.Now().UnixMilli()
 	eventually(t, "four pages wait", func() bool { return pages("netprobe_push_waiting_pages") >= 4 })
 	up := time.Now().UnixMilli()
 	victoria()
@@ -123,8 +123,8 @@ func TestPush(t *testing.T) {
 			t.Errorf("two pages of one time: %v", all)
 		}
 	}
-	if late < 4 {
-		t.Errorf("%d pages are of the time when nothing took them, want 4 at least: %v", late, all)
+	if late < 3 { // one may have been on its way when victoria-metrics was stopped
+		t.Errorf("%d pages are of the time when nothing took them, want 3 at least: %v", late, all)
 	}
 	four := exported(t, a.Host, "icmp_sent_total"+ours+`,destination="four",group="g"}`)
 	if len(four.Values) < late || !slices.IsSorted(four.Values) {

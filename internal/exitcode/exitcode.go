@@ -16,6 +16,8 @@ const (
 	NoInput      = 66 // a file cannot be read
 	Unavailable  = 69 // interface, kernel, XDP slot or port unavailable
 	NoPermission = 77 // not root, or a capability is missing
+
+	Interrupted = 130 // ended by a signal before there was a result
 )
 
 // Error is an error that knows its exit code.
