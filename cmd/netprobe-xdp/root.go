@@ -37,6 +37,8 @@ Environment:
               overrides a key of the configuration file: NETPROBE_, then the key
               in capitals, "__" between levels; for the sections global, engine,
               safety, metrics, web and push
+  NETPROBE_INVENTORIES__NAME__PASSWORD, __BEARER_TOKEN, __PASSWORD_FILE, ...
+              a secret of the inventory NAME, in capitals
   PROM_USER, PROM_PASSWORD
               when both are set, the metrics ask for them (HTTP basic auth)
 `

@@ -117,9 +117,12 @@ var inventoryKeys = []key[inventoryDraft]{
 }
 
 // belongs says which keys are for lists of one origin only.
-var belongs = map[string][]string{
-	"url":     {"user", "password", "password_file", "bearer_token", "bearer_token_file", "ca_file", "cert_file", "key_file"},
-	"command": {"streaming", "environment"},
+var belongs = []struct {
+	origin string
+	names  []string
+}{
+	{"url", []string{"user", "password", "password_file", "bearer_token", "bearer_token_file", "ca_file", "cert_file", "key_file"}},
+	{"command", []string{"streaming", "environment"}},
 }
 
 // inventorySection reads the section inventories. The files are opened later,
@@ -176,10 +179,10 @@ func (inv *inventoryDraft) origin() {
 		inv.there[origins[1]].fault("beside "+origins[0], "allowed: one of file, url and command; make the other an inventory of its own")
 		return
 	}
-	for origin, names := range belongs {
-		for _, name := range names {
-			if v, ok := inv.there[name]; ok && origin != origins[0] {
-				v.fault("beside "+origins[0], "allowed: with "+origin+" only; remove it")
+	for _, b := range belongs {
+		for _, name := range b.names {
+			if v, ok := inv.there[name]; ok && b.origin != origins[0] {
+				v.fault("beside "+origins[0], "allowed: with "+b.origin+" only; remove it")
 			}
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/netprobe-xdp/netprobe-xdp/internal/inventory"
 )
 
@@ -98,17 +100,20 @@ func (c *Config) Read(inv *Inventory, data []byte) (*TargetList, error) {
 
 // lines reads JSON lines.
 func (l *listing) lines(r io.ReadSeeker) (*TargetList, error) {
-	n, err := countLines(r)
+	n, size, err := countLines(r)
 	if err != nil {
 		return nil, err
 	}
-	l.list.targets = make([]Target, 0, min(n, l.inv.MaxTargets))
+	l.list.targets = make([]Target, 0, min(n, l.inv.MaxTargets, size/leastLine+1))
 	for line, err := range inventory.Load(r) {
 		if err != nil {
 			return nil, err
 		}
 		if !l.take(line) {
 			return nil, l.tooMany()
+		}
+		if l.rubbish() {
+			return nil, l.tooBad()
 		}
 	}
 	return l.conclude(), nil
@@ -127,6 +132,9 @@ func (l *listing) document(data []byte, format string) (*TargetList, error) {
 		if !l.take(item) {
 			return nil, l.tooMany()
 		}
+		if l.rubbish() {
+			return nil, l.tooBad()
+		}
 	}
 	return l.conclude(), nil
 }
@@ -135,11 +143,20 @@ func (l *listing) yaml(data []byte) (*TargetList, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("it is not UTF-8; write it in that, or as JSON, of which only the bad targets are left out")
 	}
-	root, fault := (&source{name: l.list.from, data: data}).parse()
-	if fault != nil {
-		return nil, fmt.Errorf("it is no list: line %d: %s; %s", fault.Line, fault.Read, fault.Allowed)
+	// Pages of errors and the like are told by their beginning: to parse them
+	// takes time that probing needs.
+	if text := bytes.TrimSpace(data); len(text) == 0 || !bytes.ContainsAny(text[:1], "-[#%&!") {
+		return nil, fmt.Errorf("it is no list: it begins with %q; begin each target with -, or set format", shorten(string(text[:min(len(text), 100)]), 20))
 	}
-	items, ok := value{d: newDecoder(Options{}), node: target(root)}.items("")
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		return nil, fmt.Errorf("it is no list of YAML: %s; correct it", oneLine(shorten(err.Error(), 200)))
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("it holds more than one YAML document; remove the --- lines")
+	}
+	items, ok := value{d: newDecoder(Options{}), node: target(doc.Content[0])}.items("")
 	if !ok {
 		return nil, errors.New("it is no list; begin each target with -, or set format")
 	}
@@ -147,6 +164,12 @@ func (l *listing) yaml(data []byte) (*TargetList, error) {
 	for _, item := range items {
 		if !l.element(item.node, item.line, nil) {
 			return nil, l.tooMany()
+		}
+		if l.merged > l.maxMerged {
+			return nil, fmt.Errorf("its merge keys add up to more than %d keys; write the values out", l.maxMerged)
+		}
+		if l.rubbish() {
+			return nil, l.tooBad()
 		}
 	}
 	return l.conclude(), nil
@@ -159,20 +182,35 @@ func (l *listing) tooMany() error {
 	return fmt.Errorf("it holds more than %d targets; %w", l.inv.MaxTargets, errTooMany)
 }
 
-// countLines returns how many lines a file has, so that memory is taken once,
-// and goes back to its beginning.
-func countLines(r io.ReadSeeker) (int, error) {
-	lines := 1 // the last one may have no end
+// maxBad is how many bad targets a list may have though they are most of it: to
+// judge them takes time that probing needs.
+const maxBad = 10_000
+
+// rubbish says whether a list is not worth reading on.
+func (l *listing) rubbish() bool { return l.bad > maxBad && l.bad > len(l.list.targets) }
+
+func (l *listing) tooBad() error {
+	return fmt.Errorf("more than %d of its targets are bad, and most of it; correct it, the first is: %s", maxBad, l.list.warnings[0])
+}
+
+// leastLine is about how many bytes the line of a target has at least.
+const leastLine = 32
+
+// countLines returns how many lines and bytes a file has, so that memory is taken
+// once, and goes back to its beginning.
+func countLines(r io.ReadSeeker) (lines, size int, err error) {
+	lines = 1 // the last one may have no end
 	buf := make([]byte, 256<<10)
 	for {
 		n, err := r.Read(buf)
 		lines += bytes.Count(buf[:n], []byte("\n"))
+		size += n
 		if err == io.EOF {
 			_, err = r.Seek(0, io.SeekStart)
-			return lines, err
+			return lines, size, err
 		}
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 }
@@ -215,6 +253,12 @@ func (l *listing) conclude() *TargetList {
 		warn(Fault{Line: l.unknownMore, Read: "further keys that are not known here, from this line on, are ignored", Allowed: allowed})
 	}
 	return l.list
+}
+
+// JudgesAs says whether both configurations judge a list alike, because one was
+// made of the other by With.
+func (c *Config) JudgesAs(other *Config) bool {
+	return len(c.Inventories) > 0 && len(other.Inventories) > 0 && &c.Inventories[0] == &other.Inventories[0]
 }
 
 // With returns the configuration with other lists in place of those of the same

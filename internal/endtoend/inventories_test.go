@@ -191,7 +191,7 @@ func TestInventories(t *testing.T) {
 	}
 	dir := folder(t, map[string]string{
 		"netprobe.yaml": config("network_devices"), "password": "s3cret-of-cmdb\n",
-		"list.sh": "#!/bin/sh\necho 'rubbish on stderr' >&2\n[ -e broken ] && exit 7\ncat <<.\n" + listed("$1") + "\n.\n",
+		"list.sh": "#!/bin/sh\ncat /proc/self/status > status; env >> status\necho 'rubbish on stderr' >&2\n[ -e broken ] && exit 7\ncat <<.\n" + listed("$1") + "\n.\n",
 	})
 	if err := os.Chmod(filepath.Join(dir, "list.sh"), 0o755); err != nil {
 		t.Fatal(err)
@@ -250,6 +250,19 @@ func TestInventories(t *testing.T) {
 	})
 	if strings.Contains(p.stderr.String()+p.stdout.String(), "s3cret") || asked.Load() == 0 {
 		t.Error("the password is shown, or nobody asked")
+	}
+
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"CapInh:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n", "PATH=/usr/"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("no %q of a command in\n%s", want, status)
+		}
+	}
+	if strings.Contains(string(status), "NETPROBE_") {
+		t.Errorf("a command sees our environment:\n%s", status)
 	}
 
 	children := childrenOf(t, p.pid())

@@ -227,9 +227,9 @@ func (c Command) Executable() (string, error) {
 		}
 		switch info, err := os.Stat(name); {
 		case err != nil:
-			return "", fmt.Errorf("cannot run the command: %w", err)
+			return "", fmt.Errorf("cannot run %q: %w", c.Args[0], errors.Unwrap(err))
 		case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-			return "", fmt.Errorf("cannot run %q: it is no executable file; chmod +x it, or name the interpreter before it", name)
+			return "", fmt.Errorf("cannot run %q: it is no executable file; chmod +x it, or name the interpreter before it", c.Args[0])
 		}
 		return name, nil
 	}

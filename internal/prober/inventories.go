@@ -3,6 +3,7 @@
 package prober
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,12 @@ type feed struct {
 
 	success  atomic.Int64 // when the list was last known to be right, in Unix nanoseconds; 0: never
 	failures atomic.Uint64
-	failing  string // the failure that was said last, "" after a success; the feed's own goroutine
+
+	// The feed's own goroutine:
+	failing string         // the failure that was said last, "" after a success
+	refused []byte         // the last list, if it was none
+	why     error          // why
+	judge   *config.Config // that judged it
 }
 
 // follow begins to follow the inventories of the configuration, and goes on
@@ -98,7 +104,7 @@ func (p *prober) source(inv *config.Inventory) inventory.Source {
 func (p *prober) receive(ctx context.Context, f *feed, d inventory.Delivery) error {
 	err := d.Err
 	if err == nil && !d.Same {
-		err = p.do(ctx, func() error { return p.renew(f, d.Data) })
+		err = p.judge(ctx, f, d.Data)
 	}
 	if ctx.Err() != nil || errors.Is(err, errEnded) {
 		return err
@@ -120,6 +126,28 @@ func (p *prober) receive(ctx context.Context, f *feed, d inventory.Delivery) err
 	return err
 }
 
+// judge reads a list and has it carried out. Only the feed's goroutine calls it.
+func (p *prober) judge(ctx context.Context, f *feed, data []byte) error {
+	cfg := p.current.Load()
+	if f.refused != nil && bytes.Equal(f.refused, data) && f.judge.JudgesAs(cfg) {
+		return f.why // rubbish that comes again takes no time from probing
+	}
+	list, err := readList(cfg, f.inventory.Name, data)
+	if err != nil {
+		f.refused, f.why, f.judge = data, err, cfg
+		return err
+	}
+	f.refused, f.why, f.judge = nil, nil, nil
+	return p.do(ctx, func() error {
+		if !p.cfg.JudgesAs(cfg) { // there was a reload
+			if list, err = readList(p.cfg, f.inventory.Name, data); err != nil {
+				return err
+			}
+		}
+		return p.renew(f, list, data)
+	})
+}
+
 // brief is an error on one line, the first of many faults.
 func brief(err error) string {
 	var faults config.Faults
@@ -129,16 +157,12 @@ func brief(err error) string {
 	return err.Error()
 }
 
-// renew carries out the list that a feed delivered. Only control's goroutine
-// calls it.
-func (p *prober) renew(f *feed, data []byte) error {
+// renew carries out a list that a feed delivered. Only control's goroutine calls
+// it.
+func (p *prober) renew(f *feed, list *config.TargetList, data []byte) error {
 	name := f.inventory.Name
 	if p.inventories.feeds[name] != f {
 		return errors.New("the configuration has another inventory of that name now")
-	}
-	list, err := readList(p.cfg, name, data)
-	if err != nil {
-		return err
 	}
 	before := p.cfg
 	if _, err := p.apply(p.cfg.With(time.Now(), list), false); p.cfg == before {
