@@ -114,7 +114,8 @@ type Engine struct {
 	// fails; 0: not at all, as in netprobify.
 	DNSKeep time.Duration
 
-	ReloadOnChange bool // load the configuration again when one of its files changes
+	Interfaces     []string // to probe through beside those of the command line, distinct
+	ReloadOnChange bool     // load the configuration again when one of its files changes
 }
 
 // Safety is our own section `safety`.

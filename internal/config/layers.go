@@ -228,6 +228,7 @@ func (d *decoder) fill(k *koanf.Koanf) {
 		Pinning: get[[]int](k, "engine.pinning"),
 		DNSKeep: get[time.Duration](k, "engine.dns_keep"),
 
+		Interfaces:     get[[]string](k, "engine.interfaces"),
 		ReloadOnChange: k.Bool("engine.reload_on_change"),
 	}
 	d.cfg.Safety = Safety{

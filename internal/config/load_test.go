@@ -151,7 +151,7 @@ func TestYAMLAndJSON(t *testing.T) {
 func TestOurSections(t *testing.T) {
 	file := filepath.Join("testdata", "valid", "no-targets.yml")
 	c := mustLoad(t, Options{File: file})
-	if diff := cmp.Diff(Engine{Pacing: "burst", Tick: 500 * time.Microsecond, XDPMode: "generic", Bind: "auto", Workers: 2, Pinning: []int{3, 0}, DNSKeep: time.Hour, ReloadOnChange: true}, c.Engine); diff != "" {
+	if diff := cmp.Diff(Engine{Pacing: "burst", Tick: 500 * time.Microsecond, XDPMode: "generic", Bind: "auto", Workers: 2, Pinning: []int{3, 0}, DNSKeep: time.Hour, Interfaces: []string{"eth1", "eth2"}, ReloadOnChange: true}, c.Engine); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	want := Safety{MaxPPS: 1, MaxPrefixPPS: 100_000_000, ForeignSource: true,

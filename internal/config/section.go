@@ -61,6 +61,7 @@ var sections = []section{
 		{name: "workers", restart: true, absent: 0, read: as(func(v value) (int, bool) { return v.integer(0, maxCPU+1) })},
 		{name: "pinning", restart: true, list: true, absent: []int(nil), read: as(value.cpus)},
 		{name: "dns_keep", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.span(0, maxKeep) })},
+		{name: "interfaces", list: true, text: true, absent: []string(nil), read: as(value.interfaces)},
 		{name: "reload_on_change", absent: false, read: as(value.boolean)},
 	}},
 	{name: "safety", ours: true, fields: []field{
@@ -175,6 +176,31 @@ func (v value) cpus() ([]int, bool) {
 		cpus = append(cpus, cpu)
 	}
 	return cpus, ok
+}
+
+// maxInterface is the longest name of an interface, in bytes (linux/if.h: IFNAMSIZ
+// less the end).
+const maxInterface = 15
+
+// interfaces reads names of interfaces as the kernel allows them
+// (net/core/dev.c, dev_valid_name).
+func (v value) interfaces() ([]string, bool) {
+	all, ok := list(v, "names of interfaces", func(it value) (string, bool) {
+		const allowed = "the name of an interface, at most 15 characters"
+		s, ok := it.text(allowed)
+		if ok && (s == "" || len(s) > maxInterface || s == "." || s == ".." || strings.ContainsAny(s, "/: \t\n\v\f\r")) {
+			it.wrong(allowed)
+			return "", false
+		}
+		return s, ok
+	})
+	var once []string
+	for _, name := range all {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once, ok
 }
 
 // AllHistograms, alone, stands for every target in metrics.histograms.

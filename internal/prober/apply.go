@@ -3,6 +3,7 @@
 package prober
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -29,6 +30,8 @@ type change struct {
 	plan   *plan.Plan // targets whose probes stay are those of the plan before
 	names  known
 	placed map[string]*port
+	ports  ports // to probe through, and
+	opened ports // those of them that are new
 
 	remove  map[*port][]string
 	relabel map[*port][]*plan.Target // those that send the same probes under another state
@@ -40,14 +43,18 @@ type change struct {
 // goes on undisturbed; on an error everything does. again says whether all
 // names are asked for again. Only the goroutine of control calls it.
 func (p *prober) apply(next *config.Config, again bool) (Report, error) {
-	c, err := p.prepare(next)
+	c, err := p.prepare(p.life, next)
+	if err == nil {
+		err = c.opened.attach(p, c)
+	}
 	if err != nil {
-		return Report{}, err
+		return Report{}, errors.Join(err, c.opened.close())
 	}
 	var failed []error
 	for port, names := range c.remove {
 		failed = append(failed, port.engine.Remove(names...))
 	}
+	failed = append(failed, p.exchange(c))
 	if next.Safety.Lists.Equal(p.cfg.Safety.Lists) {
 		next.Safety.Lists = p.cfg.Safety.Lists // so that nothing is bound anew for them
 	}
@@ -69,11 +76,15 @@ func (p *prober) apply(next *config.Config, again bool) (Report, error) {
 	return c.report, errors.Join(failed...)
 }
 
-// prepare finds out what it takes to carry out next. It changes nothing.
-func (p *prober) prepare(next *config.Config) (*change, error) {
-	c := &change{cfg: next, names: p.names.carry(next), remove: map[*port][]string{}, relabel: map[*port][]*plan.Target{}, add: map[*port][]*plan.Target{}}
-	err := p.withRoutes(len(next.Targets), func() (err error) {
-		if c.plan, err = p.build(next, c.names.addrs); err != nil {
+// prepare finds out what it takes to carry out next. It changes nothing, but
+// opens interfaces: on an error too c says which.
+func (p *prober) prepare(ctx context.Context, next *config.Config) (c *change, err error) {
+	c = &change{cfg: next, names: p.names.carry(next), remove: map[*port][]string{}, relabel: map[*port][]*plan.Target{}, add: map[*port][]*plan.Target{}}
+	if c.ports, c.opened, err = p.hold(ctx, next); err != nil {
+		return c, err
+	}
+	err = c.ports.withRoutes(len(next.Targets), func() (err error) {
+		if c.plan, err = p.build(next, c.ports, c.names.addrs); err != nil {
 			return err
 		}
 		return p.place(c, p.compare(c))
@@ -148,7 +159,7 @@ func (p *prober) compare(c *change) (anew []*plan.Target) {
 		old := before[i]
 		same := old.plan == nil && t.plan == nil
 		if old.plan != nil && t.plan != nil {
-			same = probes.SameProbes(old.plan, t.plan) && p.keptAlike(c.cfg, t.cfg.Name)
+			same = probes.SameProbes(old.plan, t.plan) && p.keptAlike(c.cfg, t.cfg.Name) && p.stays(c, t.plan)
 		}
 		switch {
 		case same && t.plan != nil:
@@ -178,6 +189,17 @@ func (p *prober) compare(c *change) (anew []*plan.Target) {
 		}
 	}
 	return anew
+}
+
+// stays says whether a target that sends the same probes as before sends them
+// by the same interface.
+func (p *prober) stays(c *change, t *plan.Target) bool {
+	if slices.Equal(p.ports, c.ports) {
+		return true // and routes that changed are followed anyway
+	}
+	before := p.placed[t.Name]
+	now, err := c.ports.of(t, c.cfg.Safety.ForeignSource)
+	return slices.Contains(c.ports, before) && (err != nil || now == before)
 }
 
 // leave notes that a target is not probed any more as it was.

@@ -102,14 +102,14 @@ func (p *prober) defaults(o config.Options) (*config.Config, error) {
 		p.Log.Warn("cannot find the system's resolvers; they are not pinged", "error", err)
 	}
 	for _, r := range resolvers {
-		if _, err := p.portFor(r, netip.Addr{}, false); err != nil {
+		if _, err := p.ports.leaving(r, netip.Addr{}, false); err != nil {
 			p.Log.Info("resolver is not pinged", "address", r, "reason", err)
 			continue
 		}
 		d.Resolvers = append(d.Resolvers, r)
 	}
 	if len(d.Gateways)+len(d.Resolvers) == 0 {
-		return nil, exitcode.With(exitcode.Unavailable, fmt.Errorf("nothing to probe: no configuration, and %s has neither a default gateway nor a resolver behind it; name targets with --config", p.ifaces()))
+		return nil, exitcode.With(exitcode.Unavailable, fmt.Errorf("nothing to probe: no configuration, and %s has neither a default gateway nor a resolver behind it; name targets with --config", p.ports))
 	}
 	return config.Default(d)
 }

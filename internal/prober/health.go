@@ -64,7 +64,9 @@ func (p *prober) ready() error {
 // status is what a service manager shows. Any goroutine may call it.
 func (p *prober) status() string {
 	cfg := p.current.Load()
-	status := fmt.Sprintf("probing %d targets every %v through %s", len(cfg.Targets), cfg.Global.Interval, p.ifaces())
+	p.shownMu.RLock()
+	status := fmt.Sprintf("probing %d targets every %v through %s", len(cfg.Targets), cfg.Global.Interval, p.ports)
+	p.shownMu.RUnlock()
 	if p.app.ReloadFailed.Load() {
 		status += "; the last reload failed"
 	}

@@ -68,7 +68,7 @@ func (p *prober) take() (changed []string) {
 		delete(p.names.addrs, c.Target)
 		if c.New.IsValid() {
 			p.names.addrs[c.Target] = []netip.Addr{c.New}
-			if !p.isSelf(c.New) { // as in netprobify
+			if !p.ports.isSelf(c.New) { // as in netprobify
 				p.names.changes[c.Target]++
 			}
 		}
@@ -111,7 +111,7 @@ func (p *prober) move(changed []string) error {
 }
 
 func (p *prober) readdress(places []plan.Place) ([]*plan.Target, error) {
-	moved, warnings, err := p.plan.Readdress(p.cfg, p.inputs(p.names.addrs), places)
+	moved, warnings, err := p.plan.Readdress(p.cfg, p.inputs(p.ports, p.names.addrs), places)
 	for _, w := range warnings {
 		p.Log.Warn(w.String())
 	}
@@ -120,7 +120,7 @@ func (p *prober) readdress(places []plan.Place) ([]*plan.Target, error) {
 
 // moveOne lets a target be probed as planned now.
 func (p *prober) moveOne(old, now *plan.Target) error {
-	port, err := p.portOf(now, p.cfg.Safety.ForeignSource)
+	port, err := p.ports.of(now, p.cfg.Safety.ForeignSource)
 	if err != nil {
 		p.Log.Warn("target cannot be reached", "target", now.Name, "error", err)
 		port = p.ports[0]
@@ -177,7 +177,7 @@ func (p *prober) rehome(targets []string) error {
 		if t == nil {
 			continue
 		}
-		port, err := p.portOf(t, p.cfg.Safety.ForeignSource)
+		port, err := p.ports.of(t, p.cfg.Safety.ForeignSource)
 		if err != nil || port == p.placed[name] {
 			continue // not ours to probe now; its probes are not sent
 		}
@@ -261,10 +261,10 @@ func (n *names) shown() []*metrics.Target {
 }
 
 // build plans a configuration with what its names resolve to.
-func (p *prober) build(cfg *config.Config, addrs map[string][]netip.Addr) (*plan.Plan, error) {
-	return plan.Build(cfg, p.inputs(addrs))
+func (p *prober) build(cfg *config.Config, by ports, addrs map[string][]netip.Addr) (*plan.Plan, error) {
+	return plan.Build(cfg, p.inputs(by, addrs))
 }
 
-func (p *prober) inputs(addrs map[string][]netip.Addr) plan.Inputs {
-	return plan.Inputs{Addrs: addrs, Self: p.isSelf, Local: p.isLocal}
+func (p *prober) inputs(by ports, addrs map[string][]netip.Addr) plan.Inputs {
+	return plan.Inputs{Addrs: addrs, Self: by.isSelf, Local: func(a netip.Addr) bool { return by.isLocal(a, p.Log) }}
 }

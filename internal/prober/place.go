@@ -5,7 +5,10 @@ package prober
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
@@ -13,26 +16,46 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
 )
 
+// ports are the interfaces to probe through, one at least.
+type ports []*port
+
+// String names them, for messages.
+func (ps ports) String() string {
+	names := make([]string, len(ps))
+	for i, port := range ps {
+		names[i] = port.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// named returns the one of this name, or nil.
+func (ps ports) named(name string) *port {
+	if i := slices.IndexFunc(ps, func(t *port) bool { return t.name == name }); i >= 0 {
+		return ps[i]
+	}
+	return nil
+}
+
 // isSelf says whether packets to an address stay on this host.
-func (p *prober) isSelf(a netip.Addr) bool {
-	_, err := p.ports[0].route(a, netip.Addr{}, false)
+func (ps ports) isSelf(a netip.Addr) bool {
+	_, err := ps[0].route(a, netip.Addr{}, false)
 	return errors.Is(err, netdev.ErrLocal)
 }
 
 // isLocal says whether the kernel calls an address this host's own.
-func (p *prober) isLocal(a netip.Addr) bool {
-	local, err := p.ports[0].link.IsLocal(a)
+func (ps ports) isLocal(a netip.Addr, log *slog.Logger) bool {
+	local, err := ps[0].link.IsLocal(a)
 	if err != nil {
-		p.Log.Warn("cannot ask whether an address is local", "address", a, "error", err)
+		log.Warn("cannot ask whether an address is local", "address", a, "error", err)
 	}
 	return local
 }
 
-// portFor returns the interface by which the kernel's route to dst leaves;
+// leaving returns the interface by which the kernel's route to dst leaves;
 // foreign as in safety.foreign_source.
-func (p *prober) portFor(dst, src netip.Addr, foreign bool) (*port, error) {
+func (ps ports) leaving(dst, src netip.Addr, foreign bool) (*port, error) {
 	var last error
-	for _, port := range p.ports {
+	for _, port := range ps {
 		_, err := port.route(dst, src, foreign)
 		if err == nil {
 			return port, nil
@@ -53,22 +76,22 @@ func (p *prober) place(c *change, targets []*plan.Target) error {
 	var unreachable error
 	reachable := 0
 	for _, t := range targets {
-		port, err := p.portOf(t, c.cfg.Safety.ForeignSource)
+		port, err := c.ports.of(t, c.cfg.Safety.ForeignSource)
 		var other *netdev.OtherInterfaceError
 		switch {
 		case errors.As(err, &other) && c.cfg.FromInventory(t.Name): // it spoils none of the others
 			c.plan.Warnings = append(c.plan.Warnings, c.cfg.Fault("the route to "+t.Addrs[0].String()+" leaves by interface "+other.Name+"; its probes are not sent",
 				"add --iface "+other.Name+", or remove the target", "targets", t.Name, "destination"))
-			port = p.ports[0]
+			port = c.ports[0]
 		case errors.As(err, &other):
 			faults = append(faults, c.cfg.Fault(
 				fmt.Sprintf("the route to %s leaves by interface %s", t.Addrs[0], other.Name),
-				fmt.Sprintf("allowed: targets behind %s; add --iface %s, or remove the target", p.ifaces(), other.Name),
+				fmt.Sprintf("allowed: targets behind %s; add --iface %s, or remove the target", c.ports, other.Name),
 				"targets", t.Name, "destination"))
 			continue
 		case err != nil:
 			unreachable = fmt.Errorf("target %s: %w", t.Name, err)
-			port = p.ports[0]
+			port = c.ports[0]
 		case len(t.Addrs) > 0:
 			reachable++
 		}
@@ -89,9 +112,9 @@ const fewRoutes = 16
 
 // withRoutes calls f. While it is at work, routes are those of this moment if
 // many are asked for.
-func (p *prober) withRoutes(targets int, f func() error) (err error) {
+func (ps ports) withRoutes(targets int, f func() error) (err error) {
 	if targets > fewRoutes {
-		for _, port := range p.ports {
+		for _, port := range ps {
 			defer func() { port.routes = nil }()
 			if port.routes, err = port.link.Routes(); err != nil {
 				return err
@@ -101,16 +124,16 @@ func (p *prober) withRoutes(targets int, f func() error) (err error) {
 	return f()
 }
 
-// portOf returns the interface of a target's first address; all of them when
+// of returns the interface of a target's first address; all of them when
 // it has few, because a subnet may lie across several.
-func (p *prober) portOf(t *plan.Target, foreign bool) (*port, error) {
+func (ps ports) of(t *plan.Target, foreign bool) (*port, error) {
 	var at *port
 	for i, a := range t.Addrs {
 		if i > 256 {
 			break
 		}
 		for g := range t.Groups {
-			got, err := p.portFor(a, t.Groups[g].Sources[0].Addr, foreign)
+			got, err := ps.leaving(a, t.Groups[g].Sources[0].Addr, foreign)
 			if err != nil {
 				return nil, err
 			}
@@ -121,7 +144,7 @@ func (p *prober) portOf(t *plan.Target, foreign bool) (*port, error) {
 		}
 	}
 	if at == nil {
-		at = p.ports[0]
+		at = ps[0]
 	}
 	return at, nil
 }

@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"sync"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/host"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/steer"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
@@ -23,7 +21,8 @@ import (
 //
 //	openPort   finds the interface: it can be asked for routes
 //	attach     opens sockets, attaches the program, makes the engine
-//	run        probes, and keeps all that where it belongs (tend.go), until ctx ends
+//	start      probes, and keeps all that where it belongs (tend.go), until ctx ends
+//	stop       ends that
 //	close      gives everything back
 //
 // One goroutine calls these in turn, each once; close may follow any of them that
@@ -38,41 +37,13 @@ type port struct {
 	engine  *engine.Engine
 	options socketOptions
 
+	cancel  context.CancelFunc // once it was started
+	running sync.WaitGroup
+
 	mu         sync.Mutex // guards what follows, for who reads counters; run's goroutine alone changes it
 	attachment steer.Attachment
 	sockets    []*xsk.Socket // by receive queue
 	dropped    []xsk.Stats   // what sockets that are closed had dropped, by receive queue
-}
-
-// openLinks finds the interfaces.
-func (p *prober) openLinks(ctx context.Context) error {
-	if len(p.Ifaces) == 0 {
-		return exitcode.With(exitcode.Usage, errors.New("no interface named; give one with --iface NAME"))
-	}
-	facts, err := host.Read()
-	if err == nil {
-		var more []string
-		if p.NetNS != "" {
-			more = []string{"CAP_SYS_ADMIN"} // to enter it
-		}
-		err = facts.Require(more...)
-	}
-	if err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	for _, name := range p.Ifaces {
-		if seen[name] {
-			return exitcode.With(exitcode.Usage, fmt.Errorf("--iface %s is given twice", name))
-		}
-		seen[name] = true
-		port, err := p.openPort(ctx, name)
-		if err != nil {
-			return err
-		}
-		p.ports = append(p.ports, port)
-	}
-	return nil
 }
 
 // openPort finds an interface.
@@ -83,9 +54,6 @@ func (p *prober) openPort(ctx context.Context, name string) (*port, error) {
 	}
 	return &port{name: name, link: link}, nil
 }
-
-// ifaces names the interfaces, for messages.
-func (p *prober) ifaces() string { return strings.Join(p.Ifaces, ", ") }
 
 // route asks for the route to dst: of the moment when the start read all of
 // them, later the kernel.
@@ -103,7 +71,7 @@ func (t *port) route(dst, src netip.Addr, foreign bool) (netdev.Route, error) {
 
 // attach opens sockets on all queues, attaches the XDP program and makes the
 // engine.
-func (t *port) attach(p *prober, limiter *engine.Limiter) error {
+func (t *port) attach(p *prober, c *change) error {
 	info, err := t.link.Info()
 	if err != nil {
 		return err
@@ -111,17 +79,31 @@ func (t *port) attach(p *prober, limiter *engine.Limiter) error {
 	if t.program, err = steer.Load(steer.Options{Secret: p.secret, Queues: mostQueues(info)}); err != nil {
 		return err
 	}
-	t.options = socketOptions{mode: p.cfg.Engine.XDPMode, bind: p.cfg.Engine.Bind, rxFrames: rxFrames(p.plan.PPS)}
+	t.options = socketOptions{mode: c.cfg.Engine.XDPMode, bind: c.cfg.Engine.Bind, rxFrames: rxFrames(c.plan.PPS)}
 	if err := t.open(p.Log, info); err != nil {
 		return err
 	}
 	t.engine, err = engine.New(engine.Options{
 		Link: t.link, Program: t.program, Sockets: t.sockets, MaxFrame: xsk.MaxFrame(t.options.frameSize),
-		Secret: p.secret, Store: &p.store, Interval: p.plan.Interval, Tick: p.cfg.Engine.Tick,
-		Percentiles: p.plan.Percentiles, Limiter: limiter, ForeignSource: p.cfg.Safety.ForeignSource, Lists: p.cfg.Safety.Lists, Stopped: &p.stopped,
-		Workers: p.cfg.Engine.Workers, Pinning: p.cfg.Engine.Pinning, Histogram: p.histogram, Astray: p.noteAstray, Log: p.Log,
+		Secret: p.secret, Store: &p.store, Interval: c.plan.Interval, Tick: c.cfg.Engine.Tick,
+		Percentiles: c.plan.Percentiles, Limiter: p.limiter, ForeignSource: c.cfg.Safety.ForeignSource, Lists: c.cfg.Safety.Lists, Stopped: &p.stopped,
+		Workers: c.cfg.Engine.Workers, Pinning: c.cfg.Engine.Pinning, Histogram: p.histogram, Astray: p.noteAstray, Log: p.Log,
 	})
 	return err
+}
+
+// start lets the port run until ctx ends, or stop is called.
+func (t *port) start(ctx context.Context, p *prober) {
+	ctx, t.cancel = context.WithCancel(ctx)
+	t.running.Go(func() { t.run(ctx, p) })
+}
+
+// stop ends what start began, and waits for it.
+func (t *port) stop() {
+	if t.cancel != nil {
+		t.cancel()
+	}
+	t.running.Wait()
 }
 
 // run probes until ctx ends.

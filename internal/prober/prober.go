@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -30,7 +29,7 @@ import (
 
 // Options say what to run.
 type Options struct {
-	Ifaces   []string       // interfaces to probe through, at least one
+	Ifaces   []string       // interfaces to probe through, beside those of engine.interfaces
 	NetNS    string         // where they are: name, path, or "" for here
 	Config   string         // netprobify's file; "": the one that is found, or none
 	Settings string         // our own sections in a file of their own, or ""
@@ -73,7 +72,7 @@ type prober struct {
 	Options
 	cfg    *config.Config // that is carried out, as are plan, placed and names; control's goroutine uses them
 	secret packet.Secret
-	ports  []*port
+	ports  ports // control changes it under shownMu
 	plan   *plan.Plan
 	placed map[string]*port // by target
 	store  result.Store
@@ -86,6 +85,7 @@ type prober struct {
 	current atomic.Pointer[config.Config] // cfg, for others
 	tasks   chan func()                   // for control
 	ended   chan struct{}                 // closed when control takes no more
+	life    context.Context               // ends when probing does
 
 	reloading sync.Mutex     // held while a configuration is loaded and applied
 	loaded    string         // fingerprint of the files that were loaded last; reloading guards it
@@ -132,9 +132,10 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	// A configuration that is there is judged first: that needs no privilege.
 	// Without one, the interfaces say what to probe.
-	steps := []func() error{p.configure, func() error { return p.openLinks(ctx) }}
+	open := func() error { return p.openLinks(ctx) }
+	steps := []func() error{p.configure, open}
 	if p.byDefault() {
-		slices.Reverse(steps)
+		steps = []func() error{open, p.configure, open}
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -144,7 +145,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	p.page = metrics.New(p.exposition())
 	p.pusher = push.New(p.page.WriteGzip, p.Log)
 	p.resolveNames(ctx)
-	first, err := p.prepare(p.cfg)
+	first, err := p.prepare(ctx, p.cfg)
 	if err != nil {
 		return err
 	}
@@ -157,10 +158,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	p.limiter = engine.NewLimiter(float64(p.cfg.Safety.MaxPPS))
-	for _, port := range p.ports {
-		if err := port.attach(p, p.limiter); err != nil {
-			return err
-		}
+	if err := p.ports.attach(p, first); err != nil {
+		return err
 	}
 	if err := p.boundHeap(); err != nil {
 		return err
@@ -179,14 +178,15 @@ func Run(ctx context.Context, o Options) (err error) {
 func (p *prober) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p.Log.Info("probing", "interfaces", p.ifaces(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
+	p.Log.Info("probing", "interfaces", p.ports.String(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
 		"interval", p.plan.Interval, "metrics", p.server.URL("/metrics"))
 	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan, Reload: p.reload}
 	p.lookForKillFile() // before anything is sent
 	var running sync.WaitGroup
 	running.Go(func() { p.obeyKillFile(ctx) })
+	p.life = ctx
 	for _, port := range p.ports {
-		running.Go(func() { port.run(ctx, p) })
+		port.start(ctx, p)
 	}
 	p.inventories.ctx = ctx
 	p.inventories.follow(p)
@@ -206,6 +206,9 @@ func (p *prober) work(ctx context.Context) error {
 	err := p.server.Serve(ctx)
 	cancel()
 	running.Wait()
+	for _, port := range p.ports {
+		port.stop()
+	}
 	return err
 }
 
@@ -217,8 +220,5 @@ func (p *prober) close() error {
 	if p.server != nil {
 		errs = append(errs, p.server.Close())
 	}
-	for _, port := range p.ports {
-		errs = append(errs, port.close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, p.ports.close())...)
 }

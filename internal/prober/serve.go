@@ -37,9 +37,11 @@ func (p *prober) watchIteration(ctx context.Context) {
 			return
 		case <-tick.C:
 			var late time.Duration
+			p.shownMu.RLock()
 			for _, port := range p.ports {
 				late = max(late, port.engine.Stats().Lag)
 			}
+			p.shownMu.RUnlock()
 			p.app.SetIterationTime(late)
 		}
 	}
