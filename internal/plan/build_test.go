@@ -249,6 +249,14 @@ func TestFaults(t *testing.T) {
 			[]string{"netprobe.yaml: targets.t.destination: 127.0.0.1 is in 127.0.0.0/8 (loopback, RFC 1122), which is refused unless safety.allow_ranges covers it; allowed: another address"}},
 		{"range with a refused address", func(c *config.Config) { c.Targets[0].Destination, c.Targets[0].IsSubnet = "126-127.0.0.1", true }, Inputs{},
 			[]string{"netprobe.yaml: targets.t.destination: 127.0.0.1 is in 127.0.0.0/8 (loopback, RFC 1122), which is refused unless safety.allow_ranges covers it; allowed: another range"}},
+		{"range with allowed addresses", func(c *config.Config) {
+			c.Targets[0].Destination, c.Targets[0].IsSubnet = "127.0.0.1-2", true
+			c.Safety.AllowRanges = []netip.Prefix{pfx("127.0.0.1/32"), pfx("127.0.0.2/32")}
+		}, Inputs{}, nil},
+		{"range with an address beside them", func(c *config.Config) {
+			c.Targets[0].Destination, c.Targets[0].IsSubnet = "127.0.0.1-3", true
+			c.Safety.AllowRanges = []netip.Prefix{pfx("127.0.0.1/32"), pfx("127.0.0.2/32")}
+		}, Inputs{}, []string{"netprobe.yaml: targets.t.destination: 127.0.0.3 is in 127.0.0.0/8"}},
 		{"range of the other family", func(c *config.Config) {
 			c.Targets[0].Destination, c.Targets[0].IsSubnet, c.Targets[0].Family = "192.0.2.1-2", true, "ipv6"
 		}, Inputs{},

@@ -87,10 +87,15 @@ func (b *builder) spanOf(t *config.Target, r config.Range) destination {
 		b.fault("destination is "+r.String(), "allowed: an "+t.Family+" subnet; change destination or address_family", "targets", t.Name, "address_family")
 		return destination{}
 	}
-	for n := range min(r.Size(), config.MaxSubnetSize) {
-		if err := CheckAddr(b.cfg.Safety, r.At(n)); err != nil {
-			b.fault(err.Error(), "allowed: another range, or these addresses named in safety.allow_ranges", "targets", t.Name, "destination")
-			return destination{}
+	for n := 0; n < r.Size(); n += r.Block() {
+		if all, _ := r.At(n).Prefix(24); checkPrefix(b.cfg.Safety, all) == nil {
+			continue
+		}
+		for i := range r.Block() {
+			if err := CheckAddr(b.cfg.Safety, r.At(n+i)); err != nil {
+				b.fault(err.Error(), "allowed: another range, or these addresses named in safety.allow_ranges", "targets", t.Name, "destination")
+				return destination{}
+			}
 		}
 	}
 	return destination{span: r, spanned: true}

@@ -47,6 +47,8 @@ type limitWatch struct {
 const (
 	// spanAnswers is how many answers a span must have to be judged.
 	spanAnswers = 10
+	// maxLimited is how many targets are watched.
+	maxLimited = 10_000
 	// hitsToSay is how many spans in a row must look limited.
 	hitsToSay = 2
 )
@@ -83,6 +85,17 @@ func (w *limitWatch) judge(addr string, now tally, interval time.Duration) (rate
 	return 0, false
 }
 
+// forget drops what is known of addresses that are not probed any more.
+func (w *limitWatch) forget(still map[string]tally) {
+	for addr := range w.began {
+		if _, probed := still[addr]; !probed {
+			delete(w.began, addr)
+			delete(w.hits, addr)
+			delete(w.said, addr)
+		}
+	}
+}
+
 // watchLimits says once of each address that seems to limit its ICMP errors
 // what to do about it, until ctx ends.
 func (p *prober) watchLimits(ctx context.Context) {
@@ -94,7 +107,9 @@ func (p *prober) watchLimits(ctx context.Context) {
 			return
 		case <-time.After(max(interval, lookAgain)):
 		}
-		for addr, t := range p.unreachables() {
+		all := p.unreachables()
+		w.forget(all)
+		for addr, t := range all {
 			if rate, limited := w.judge(addr, t, interval); limited {
 				p.Log.Warn("target answers steadily, and fewer probes than it is sent: a Linux host that limits its ICMP errors does so. It is probably no loss",
 					"target", t.name, "address", addr, "answers_per_second", rate, "advice", adviceFor(t.family))
@@ -116,7 +131,10 @@ func adviceFor(family string) string {
 func (p *prober) unreachables() map[string]tally {
 	addrs := map[string]string{}
 	for _, t := range p.names.shown() {
-		if _, err := netip.ParseAddr(t.Address); err == nil && t.Type == probe.UDPunreachable {
+		if t.Type != probe.UDPunreachable || len(addrs) == maxLimited {
+			continue
+		}
+		if _, err := netip.ParseAddr(t.Address); err == nil { // of a subnet each address has a limit of its own
 			addrs[t.Destination] = t.Address
 		}
 	}
