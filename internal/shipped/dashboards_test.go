@@ -136,8 +136,8 @@ func substitute(expr string) string {
 var labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
 
 // checkDashboards runs every query and every variable of the dashboards and
-// waits until each returns something.
-func checkDashboards(t *testing.T, n *network) {
+// waits until each returns something there.
+func checkDashboards(t *testing.T, n *network, at string) {
 	queries := 0
 	for file, d := range dashboards(t) {
 		for _, v := range d.Templating.List {
@@ -150,7 +150,7 @@ func checkDashboards(t *testing.T, n *network) {
 			}
 			eventually(t, fmt.Sprintf("%s: values of %s", file, v.Name), func() bool {
 				var values []string
-				err := n.ask("label/"+m[2]+"/values", url.Values{"match[]": {substitute(m[1])}}, &values)
+				err := n.ask(at, "label/"+m[2]+"/values", url.Values{"match[]": {substitute(m[1])}}, &values)
 				if err != nil {
 					t.Log(err)
 				}
@@ -164,8 +164,8 @@ func checkDashboards(t *testing.T, n *network) {
 				if q.Instant {
 					run = n.query
 				}
-				eventually(t, fmt.Sprintf("%s: %s: an answer to %s", file, p.Title, expr), func() bool {
-					found, err := run(expr)
+				eventually(t, fmt.Sprintf("%s: %s: an answer of %s to %s", file, p.Title, at, expr), func() bool {
+					found, err := run(at, expr)
 					if err != nil {
 						t.Fatalf("%s: %s: %s: %v", file, p.Title, expr, err)
 					}
@@ -174,5 +174,5 @@ func checkDashboards(t *testing.T, n *network) {
 			}
 		}
 	}
-	t.Logf("%d queries of dashboards", queries)
+	t.Logf("%s: %d queries of dashboards", at, queries)
 }

@@ -19,9 +19,10 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
-// TestLive: over the running program and a VictoriaMetrics that scrapes it,
-// every query of the dashboards returns data; a vmalert records every recording
-// rule, raises the alerts of what is in trouble, and none of what is well.
+// TestLive: over the running program, and a VictoriaMetrics and a Prometheus that
+// scrape it, every query of the dashboards returns data in both; a vmalert records
+// every recording rule, raises the alerts of what is in trouble, and none of what
+// is well.
 func TestLive(t *testing.T) {
 	t.Parallel()
 	vmalert := tool(t, "vmalert", "victoria-metrics")
@@ -34,14 +35,15 @@ func TestLive(t *testing.T) {
 		"-httpListenAddr=127.0.0.1:8880", "-loggerLevel=WARN")
 	n.overflow(t)
 
-	checkDashboards(t, n)
+	checkDashboards(t, n, victoriaMetrics)
+	checkDashboards(t, n, prometheusAddr)
 	for _, r := range readRules(t, "recording.yml").all(isRecord) {
 		series := r.Record
 		if of := r.Labels["type"]; of != "" {
 			series += fmt.Sprintf("{type=%q}", of)
 		}
 		eventually(t, "recorded: "+series, func() bool {
-			found, err := n.query(series)
+			found, err := n.query(victoriaMetrics, series)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@
 package shipped
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -23,8 +23,8 @@ import (
 )
 
 // network is a prober behind a router from hosts that answer in every way that
-// a series tells of, and a VictoriaMetrics on the prober's host that scrapes it
-// as configs/ says.
+// a series tells of, and a VictoriaMetrics and a Prometheus on the prober's host
+// that scrape it as configs/ says.
 type network struct {
 	prober *lab.Host
 	iface  string
@@ -38,6 +38,12 @@ const (
 	nobody  = "192.0.2.99" // on the prober's link
 	farAddr = "198.51.100.2"
 	oddAddr = "203.0.113.2"
+)
+
+// Where they listen on the prober's host.
+const (
+	victoriaMetrics = "127.0.0.1:8428"
+	prometheusAddr  = "127.0.0.1:9090"
 )
 
 // newNetwork builds the network.
@@ -122,22 +128,31 @@ const inventory = `{"hostname": "a", "type": "ICMPping", "destination": "198.51.
 {"hostname": "a", "type": "ICMPping", "destination": "198.51.100.2", "groups": ["g"]}
 `
 
-// start starts the program and VictoriaMetrics. The latter scrapes every two
-// seconds; all else is the file in configs/.
+// start starts the program, VictoriaMetrics and Prometheus, the latter with the
+// recording rules. They scrape every two seconds; all else is as in configs/.
 func (n *network) start(t *testing.T) {
 	t.Helper()
-	vm := tool(t, "victoria-metrics", "victoria-metrics")
+	vm, prometheus := tool(t, "victoria-metrics", "victoria-metrics"), tool(t, "prometheus", "prometheus")
 	dir := t.TempDir()
-	scrape := strings.Replace(string(read(t, "victoria-metrics", "scrape.yml")), "scrape_interval: 10s", "scrape_interval: 2s", 1)
-	n.run(t, vm, "-promscrape.config="+write(t, dir, "scrape.yml", []byte(scrape)), "-storageDataPath="+filepath.Join(dir, "data"),
-		"-httpListenAddr=127.0.0.1:8428", "-search.latencyOffset=0s", "-memory.allowedBytes=64MiB", "-loggerLevel=WARN")
+	often := func(folder, name string) string {
+		return write(t, dir, name, bytes.Replace(read(t, folder, name), []byte("scrape_interval: 10s"), []byte("scrape_interval: 2s"), 1))
+	}
+	n.run(t, vm, "-promscrape.config="+often("victoria-metrics", "scrape.yml"), "-storageDataPath="+filepath.Join(dir, "vm"),
+		"-httpListenAddr="+victoriaMetrics, "-search.latencyOffset=0s", "-memory.allowedBytes=64MiB", "-loggerLevel=WARN")
+	for _, name := range []string{"recording.yml", "alerts.yml"} {
+		write(t, dir, name, read(t, "prometheus", name))
+	}
+	n.run(t, prometheus, "--config.file="+often("prometheus", "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "prometheus"),
+		"--web.listen-address="+prometheusAddr, "--log.level=warn")
 	write(t, dir, "rack.jsonl", []byte(inventory))
 	n.probe = n.run(t, binary, "run", "--iface", n.iface,
 		"--config", write(t, dir, "netprobe.yaml", []byte(configuration)), "--settings", write(t, dir, "settings.yaml", []byte(settings)))
-	eventually(t, "the program's figures in VictoriaMetrics", func() bool {
-		found, err := n.query("netprobe_target_info")
-		return err == nil && len(found) > 0
-	})
+	for _, at := range []string{victoriaMetrics, prometheusAddr} {
+		eventually(t, "the program's figures at "+at, func() bool {
+			found, err := n.query(at, "netprobe_target_info")
+			return err == nil && len(found) > 0
+		})
+	}
 }
 
 // run runs a program on the prober's host until the test ends, and shows what it
@@ -160,25 +175,25 @@ func (n *network) run(t *testing.T, name string, args ...string) *lab.Process {
 // sample is one series of an answer.
 type sample struct{ Metric map[string]string }
 
-// query asks VictoriaMetrics an instant query.
-func (n *network) query(expr string) ([]sample, error) {
+// query asks an instant query.
+func (n *network) query(at, expr string) ([]sample, error) {
 	var answer struct{ Result []sample }
-	err := n.ask("query", url.Values{"query": {expr}}, &answer)
+	err := n.ask(at, "query", url.Values{"query": {expr}}, &answer)
 	return answer.Result, err
 }
 
 // queryRange asks for the last 20 seconds, as a panel does.
-func (n *network) queryRange(expr string) ([]sample, error) {
+func (n *network) queryRange(at, expr string) ([]sample, error) {
 	var answer struct{ Result []sample }
 	now := time.Now()
-	err := n.ask("query_range", url.Values{"query": {expr}, "step": {"1s"},
+	err := n.ask(at, "query_range", url.Values{"query": {expr}, "step": {"1s"},
 		"start": {fmt.Sprint(now.Add(-20 * time.Second).Unix())}, "end": {fmt.Sprint(now.Unix())}}, &answer)
 	return answer.Result, err
 }
 
-// ask reads the data of an answer of VictoriaMetrics' query API.
-func (n *network) ask(call string, query url.Values, data any) error {
-	body, err := get(n.prober, "http://127.0.0.1:8428/api/v1/"+call+"?"+query.Encode())
+// ask reads the data of an answer of the query API that both have.
+func (n *network) ask(at, call string, query url.Values, data any) error {
+	body, err := get(n.prober, "http://"+at+"/api/v1/"+call+"?"+query.Encode())
 	if err != nil {
 		return err
 	}
@@ -200,7 +215,7 @@ func (n *network) overflow(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Second) // a round, and a scrape
-		found, err := n.query("netprobe_unknown_total")
+		found, err := n.query(victoriaMetrics, "netprobe_unknown_total")
 		return err == nil && len(found) > 0
 	})
 }
