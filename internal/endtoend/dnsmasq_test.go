@@ -5,6 +5,7 @@ package endtoend
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -100,7 +101,7 @@ func testDnsmasq(t *testing.T, keep bool) {
 	config := "global: {probe_name: lab, interval: 1, nb_proc: 1, logging_level: INFO, prometheus_address: 127.0.0.1, prometheus_port: 8000, dns_update_interval: 1}\n" +
 		groups + targets(
 		`fixed: {`+ping+`, destination: 192.0.2.2}`,
-		`four: {`+ping+`, destination: many.test}`, // at the interval of the section global
+		`four: {`+ping+`, destination: many.test, threshold: {loss: 5}}`, // at the interval of the section global
 		`six: {`+ping+`, destination: many.test, address_family: ipv6, dns_update_interval: 1}`)
 	if keep {
 		config += "engine: {dns_keep: 1h}\n"
@@ -187,6 +188,16 @@ func testDnsmasq(t *testing.T, keep bool) {
 		page.want(t, 0, "icmp_loss_total", "destination=four")
 		page.want(t, 0, "app_host_resolution_status", "destination=four")
 	}
+	if !keep { // exactly what was measured goes
+		for _, s := range page {
+			stays := slices.Contains([]string{"threshold", "app_host_resolution_status", "app_host_resolution_change_total", "app_host_resolution_duration", "netprobe_target_info"}, s.name)
+			if s.labels["destination"] == "four" && !stays {
+				t.Errorf("four is not probed, and there is %v", s)
+			}
+		}
+	}
+	page.want(t, 5, "threshold", "destination=four", "type=loss")
+	page.want(t, 2, "app_host_resolution_change_total", "destination=four")
 	fixed, _ := page.value("icmp_sent_total", "destination=fixed")
 	more("fixed", fixed+20)
 	page.want(t, 0, "icmp_loss_total", "destination=fixed")
