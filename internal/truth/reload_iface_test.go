@@ -37,7 +37,9 @@ func TestReloadInterfaces(t *testing.T) {
 			t.Errorf("%v, want %q", err, why)
 		}
 	}
-	attached := func(e *lab.End) bool { return strings.Contains(must(t, near, "ip", "-d", "link", "show", "dev", e.Name), "prog/xdp") }
+	attached := func(e *lab.End) bool {
+		return strings.Contains(must(t, near, "ip", "-d", "link", "show", "dev", e.Name), "prog/xdp")
+	}
 	r.section("targets")["b"] = map[string]any{"type": "ICMPping", "destination": addrs[1]["ipv4"], "nb_packets": 10}
 	refused("leaves by interface " + ends[1].Name)
 	interfaces(ends[1].Name, "not-there")
