@@ -125,6 +125,7 @@ type Safety struct {
 	AllowRanges   []netip.Prefix // otherwise refused ranges that are allowed by name
 	ForeignSource bool           // permit source addresses the kernel does not call local
 	Lists         *Lists         // of block_file and allow_file, read; nil: neither is set
+	ListFiles     []string       // those two, where they are set
 	KillFile      string         // while this file exists nothing is sent; "": there is none
 }
 

@@ -49,6 +49,11 @@ func (d *decoder) finish() (*Config, error) {
 	}
 	d.fill(k)
 	d.cfg.Safety.Lists = lists
+	for _, key := range []string{"safety.block_file", "safety.allow_file"} {
+		if name := k.String(key); name != "" {
+			d.cfg.Safety.ListFiles = append(d.cfg.Safety.ListFiles, name)
+		}
+	}
 	for i := range d.drafts {
 		t := &d.drafts[i]
 		if !t.ownDNS {

@@ -56,8 +56,8 @@ func (p *prober) apply(next *config.Config, again bool) (Report, error) {
 		failed = append(failed, port.engine.Remove(names...))
 	}
 	failed = append(failed, p.exchange(c))
-	if next.Safety.Lists.Equal(p.cfg.Safety.Lists) {
-		next.Safety.Lists = p.cfg.Safety.Lists // so that nothing is bound anew for them
+	if l := p.cfg.Safety.Lists; next.Safety.Lists != l && next.Safety.Lists.Equal(l) {
+		next.Safety.Lists = l // so that nothing is bound anew for them
 	}
 	for _, port := range p.ports {
 		port.engine.Configure(engine.Settings{

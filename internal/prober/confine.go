@@ -34,6 +34,7 @@ func (p *prober) confine() error {
 	}
 	p.Log.Info("confined", "capabilities", strings.Join(kept, " "), "no_new_privileges", true)
 	again := append(web.Files(p.cfg), p.cfg.File, p.cfg.Settings, p.cfg.Push.PasswordFile, p.cfg.Push.BearerTokenFile)
+	again = append(again, p.cfg.Safety.ListFiles...)
 	for _, name := range again {
 		if name == "" {
 			continue
