@@ -151,3 +151,26 @@ func TestWebConfigFileUnreadable(t *testing.T) {
 		}
 	}
 }
+
+// TestNotReady: before the first round is complete the program is healthy and
+// not ready, and says what is missing.
+func TestNotReady(t *testing.T) {
+	t.Parallel()
+	a, _ := pair(t)
+	// A round of a day: it is over long after this test.
+	config := strings.Replace(pings(usual), "interval: 1,", "interval: 86400,", 1)
+	p := place{host: a.Host}.start(t, "run", "--iface", a.Name, "--config", file(t, "netprobe.yaml", config))
+	p.waitFor("msg=probing")
+	if status, body := curl(t, a.Host, "http://127.0.0.1:8000/-/ready"); status != "503" || body != "not ready: the first round of 2 of 2 series is not complete\n" {
+		t.Errorf("ready: %s %q", status, body)
+	}
+	if status, body := curl(t, a.Host, "http://127.0.0.1:8000/-/healthy"); status != "200" || body != "healthy\n" {
+		t.Errorf("healthy: %s %q", status, body)
+	}
+	if status, body := curl(t, a.Host, "-XPOST", "http://127.0.0.1:8000/-/reload"); status != "200" || !strings.HasPrefix(body, "reloaded: 0 added, 0 changed, 0 removed, 2 unchanged") {
+		t.Errorf("reload from this machine: %s %q", status, body)
+	}
+	if status, body := curl(t, a.Host, "-XPOST", "-HHost: attacker.example", "http://127.0.0.1:8000/-/reload"); status != "403" {
+		t.Errorf("reload by another name: %s %q", status, body)
+	}
+}
