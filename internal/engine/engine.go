@@ -85,7 +85,6 @@ type Engine struct {
 	kinds    map[kindKey]*result.Kind
 	renamed  map[uint32]*result.Kind // series whose state is not that of their class
 	timeouts []int64                 // ns; one expiry queue each
-	ends     []uint32                // slots, by worker and timeout
 	maxFrame int                     // bytes
 	fresh    map[uint32]int          // flows without slots, and how many they need
 	staged   map[uint32]uint32       // legs that get another flow with the next publish
@@ -207,7 +206,7 @@ func (e *Engine) add(plans []*plan.Target) error {
 	err := e.publish() // if it fails, the next one makes up for it: the targets are there
 	e.Store.Add(shown...)
 	for i, w := range e.workers {
-		w.give(given[i], slices.Clone(e.timeouts), e.endsOf(i))
+		w.give(given[i], slices.Clone(e.timeouts))
 	}
 	return err
 }

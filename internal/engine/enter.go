@@ -67,22 +67,10 @@ func (e *Engine) classOf(p *plan.Target, g *plan.Group) *class {
 	if c.expiry = slices.Index(e.timeouts, int64(p.Timeout)); c.expiry < 0 {
 		c.expiry = len(e.timeouts)
 		e.timeouts = append(e.timeouts, int64(p.Timeout))
-		for range e.workers {
-			e.ends = append(e.ends, e.slots.take(1))
-		}
 		e.longest.Store(max(e.longest.Load(), int64(p.Timeout)))
 	}
 	e.classes[key] = c
 	return c
-}
-
-// endsOf returns the slots that are the ends of a worker's expiry queues.
-func (e *Engine) endsOf(worker int) []uint32 {
-	var ends []uint32
-	for i := worker; i < len(e.ends); i += len(e.workers) {
-		ends = append(ends, e.ends[i])
-	}
-	return ends
 }
 
 // workerFor keeps targets with the same address on one worker, because flows

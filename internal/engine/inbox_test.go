@@ -42,7 +42,7 @@ func TestInboxHandsOver(t *testing.T) {
 		}
 	})
 	both.Wait()
-	if taken < len(b.slots) {
+	if taken < len(b.flights) {
 		t.Errorf("only %d of %d handed over", taken, all)
 	}
 }

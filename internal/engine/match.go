@@ -72,13 +72,15 @@ func (w *worker) match(number uint32, f *flow, r *packet.Reply, rx int64) {
 	}
 	verdict := claimed
 	own := f.owner == w.number
-	if !own || stateOf(word) != inFlight || !w.conclude(n, sl, word, to, uint64(rx)) {
+	if own && stateOf(word) == inFlight && !w.flights.at(flightOf(word)).queued() {
+		verdict = noProbe // it has not left yet
+	} else if !own || stateOf(word) != inFlight || !w.conclude(flightOf(word), word, to, uint64(rx)) {
 		verdict = sl.claim(word, to, rx)
 	}
 	switch verdict {
 	case claimed:
 		if !own {
-			e.workers[f.owner].inboxes[w.number].put(n)
+			e.workers[f.owner].inboxes[w.number].put(flightOf(word))
 		}
 	case late:
 		s.result.LateAnswer()

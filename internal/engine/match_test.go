@@ -50,7 +50,7 @@ func newLoop() *loop {
 	l.flow.bits = 3
 	l.flow.slots.Store(e.slots.take(8))
 	e.legs.at(l.leg).flow.Store(number)
-	l.expiries = []*expiry{newExpiry(int64(p.Timeout), &e.slots, e.slots.take(1))}
+	l.expiries = []*expiry{newExpiry(int64(p.Timeout), &l.flights)}
 
 	ft := new(packet.Filter)
 	ft.AddLocal(local)
@@ -78,10 +78,11 @@ func (l *loop) send() {
 	r.left--
 	r.Sent++
 	sl.leg.Store(l.leg)
-	sl.round, sl.sent, sl.bracket = l.number, int64(l.number)*1000, 500
+	n := l.flights.take()
+	*l.flights.at(n) = flight{slot: at, round: l.number, sent: int64(l.number) * 1000, bracket: 500}
 	l.flow.last.Store(l.number)
-	sl.word.Store(wordOf(uint16(l.number), inFlight, 0))
-	l.expiries[0].push(at)
+	sl.word.Store(wordOf(uint16(l.number), inFlight, int64(n)))
+	l.expiries[0].push(n)
 }
 
 // receive takes the reply to probe n, as the XDP program hands it over.

@@ -84,21 +84,24 @@ func TestScheduleProbesAsOftenAsPlanned(t *testing.T) {
 }
 
 func TestExpiryIsOldestFirst(t *testing.T) {
-	var slots arena[slot]
-	e := newExpiry(int64(time.Second), &slots, slots.take(1))
-	first := slots.take(5)
+	var all flights
+	e := newExpiry(int64(time.Second), &all)
+	first := all.take()
 	for i := range uint32(5) {
-		slots.at(first + i).sent = int64(i) * int64(time.Millisecond)
+		if n := all.take(); n != first+1+i {
+			t.Fatalf("flight %d after %d", n, first+i)
+		}
+		all.at(first + i).sent = int64(i) * int64(time.Millisecond)
 		e.push(first + i)
 	}
-	e.remove(slots.at(first + 2)) // answered meanwhile
+	e.remove(all.at(first + 2)) // answered meanwhile
 	over := int64(time.Second + grace)
 	if _, s := e.pop(over - 1); s != nil {
 		t.Error("popped before its time")
 	}
 	for _, i := range []uint32{0, 1, 3, 4} {
 		at := over + int64(i)*int64(time.Millisecond)
-		if n, s := e.pop(at); n != first+i || s != slots.at(n) || s.queued() {
+		if n, s := e.pop(at); n != first+i || s != all.at(n) || s.queued() {
 			t.Fatalf("slot %d is not popped at its time", i)
 		}
 		if _, s := e.pop(at); s != nil {
@@ -221,4 +224,34 @@ func TestSizes(t *testing.T) {
 func identityOf(e *Engine, f *flow) (key packet.Flow) {
 	e.identify(f, &key)
 	return key
+}
+
+// A flight is given out once, in no queue, and used again when it was given back; what
+// stands for it stays where it is.
+func TestFlightsAreUsedAgain(t *testing.T) {
+	var all flights
+	seen := map[uint32]*flight{}
+	for range 3 * chunkLen {
+		n := all.take()
+		if n == 0 || seen[n] != nil {
+			t.Fatalf("flight %d is given out twice", n)
+		}
+		seen[n] = all.at(n)
+	}
+	for n, f := range seen {
+		if all.at(n) != f {
+			t.Fatalf("flight %d moved", n)
+		}
+		all.give(n)
+		if f.queued() {
+			t.Fatal("a flight that was given back is in a queue")
+		}
+	}
+	for range len(seen) {
+		n := all.take()
+		if seen[n] == nil {
+			t.Fatalf("flight %d is new, or is given out twice", n)
+		}
+		delete(seen, n)
+	}
 }

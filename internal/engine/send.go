@@ -79,7 +79,7 @@ func (w *worker) skip(s *series, r *openRound, why result.Reason) {
 
 // kicked is a probe that waits for the next kick.
 type kicked struct {
-	slot   uint32
+	flight uint32
 	series *series
 	round  *openRound
 }
@@ -119,10 +119,12 @@ func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow
 	if f.proto == packet.TCP {
 		sl.offset.Store(number)
 	}
-	sl.round = round
+	number = w.flights.take()
+	fl := w.flights.at(number)
+	fl.slot, fl.round = at, round
 	f.last.Store(n)
-	sl.word.Store(wordOf(uint16(n), inFlight, 0))
-	w.kicks = append(w.kicks, kicked{at, s, r})
+	sl.word.Store(wordOf(uint16(n), inFlight, int64(number)))
+	w.kicks = append(w.kicks, kicked{number, s, r})
 	if len(w.kicks) >= w.perKick {
 		w.kick()
 	}
@@ -139,13 +141,15 @@ func (w *worker) kick() {
 	after := e.clock.now()
 	w.kicked = after
 	for i, k := range w.kicks {
-		sl := e.slots.at(k.slot)
+		fl := w.flights.at(k.flight)
 		if i < sent {
-			sl.sent, sl.bracket = before, uint32(min(after-before, math.MaxUint32))
-			w.expiries[k.series.class.expiry].push(k.slot)
+			fl.sent, fl.bracket = before, uint32(min(after-before, math.MaxUint32))
+			w.expiries[k.series.class.expiry].push(k.flight)
 			w.queued++
 			continue
 		}
+		sl := e.slots.at(fl.slot)
+		w.flights.give(k.flight)
 		sl.word.Store(wordOf(genOf(sl.word.Load()), free, 0))
 		k.round.Sent--
 		why := result.LinkDown

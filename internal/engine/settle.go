@@ -14,22 +14,24 @@ import (
 func (w *worker) expire(seen int64) {
 	e := w.engine
 	for _, q := range w.expiries {
-		for n, sl := q.pop(seen); sl != nil; n, sl = q.pop(seen) {
+		for n, fl := q.pop(seen); fl != nil; n, fl = q.pop(seen) {
 			w.queued--
+			sl := e.slots.at(fl.slot)
 			word := sl.word.Load()
 			to := uint64(expired)
-			why, ours := e.suspects.during(sl.sent, sl.sent+q.timeout)
+			why, ours := e.suspects.during(fl.sent, fl.sent+q.timeout)
 			if ours {
 				to = doubted
 			}
 			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), to, 0)) {
 				l := e.legs.at(sl.leg.Load())
 				s := e.series.at(l.series)
-				r := s.round(sl.round)
+				r := s.round(fl.round)
+				w.flights.give(n)
 				if r == nil { // its target is gone
 					continue
 				}
-				e.noteLost(l, sl.round)
+				e.noteLost(l, r.number)
 				if ours {
 					r.Unknown(why)
 				} else {
@@ -49,21 +51,24 @@ func (w *worker) expire(seen int64) {
 // before the sample is marked, ns.
 const uncertainty = int64(20 * time.Microsecond)
 
-// settle counts a slot that was found answered or refused. Only the owner calls it.
+// settle counts the probe of a flight whose slot another worker found the answer
+// for. Only the owner calls it.
 func (w *worker) settle(n uint32) {
-	sl := w.engine.slots.at(n)
-	word := sl.word.Load()
-	w.conclude(n, sl, word, stateOf(word), word)
+	word := w.engine.slots.at(w.flights.at(n).slot).word.Load()
+	w.conclude(n, word, stateOf(word), word)
 }
 
-// conclude counts the probe seen in word as answered or refused at the time in the
-// low bits of received, unless another worker was faster. Only the owner calls it.
-func (w *worker) conclude(n uint32, sl *slot, word, outcome, received uint64) bool {
+// conclude counts the probe of flight n, whose slot's word is as given, as
+// answered or refused at the time in the low bits of received, unless another worker
+// was faster. Only the owner calls it.
+func (w *worker) conclude(n uint32, word, outcome, received uint64) bool {
 	e := w.engine
+	fl := w.flights.at(n)
+	sl := e.slots.at(fl.slot)
 	l := e.legs.at(sl.leg.Load())
 	s := e.series.at(l.series)
-	r := s.round(sl.round)
-	rtt := roundTrip(sl.sent, received)
+	r := s.round(fl.round)
+	rtt := roundTrip(fl.sent, received)
 	next := uint64(settled)
 	switch {
 	case r == nil: // its target is gone
@@ -74,30 +79,31 @@ func (w *worker) conclude(n uint32, sl *slot, word, outcome, received uint64) bo
 	if !sl.word.CompareAndSwap(word, wordOf(genOf(word), next, 0)) {
 		return false
 	}
-	if sl.queued() {
-		w.expiries[0].remove(sl) // whichever it is in
+	if fl.queued() {
+		w.expiries[0].remove(fl) // whichever it is in
 		w.queued--
 	}
+	w.flights.give(n) // until the next probe it stays as it is
 	switch {
 	case r == nil:
 		return true
 	case outcome == refused:
 		r.Lose(result.ICMPError)
-		e.noteLost(l, sl.round)
+		e.noteLost(l, fl.round)
 	case next == lateAnswered:
 		r.Lose(result.Timeout)
 		s.result.LateAnswer()
-		e.noteLost(l, sl.round)
+		e.noteLost(l, fl.round)
 	case rtt < 0:
 		e.clockFaults.Add(1)
 		s.result.ClockFault()
 		r.AnswerWithoutTime()
-		e.noteLost(l, sl.round)
+		e.noteLost(l, fl.round)
 	default:
-		r.Answer(rtt, w.mark(int64(sl.bracket)))
-		e.noteAnswered(l, sl.round, rtt)
+		r.Answer(rtt, w.mark(int64(fl.bracket)))
+		e.noteAnswered(l, fl.round, rtt)
 		// After a change of source address the leg's flow is another one.
-		if f, _ := l.way(); f != 0 && e.flows.at(f).holds(n) && e.flows.at(f).reordered(genOf(word), sl.sent+int64(rtt)) {
+		if f, _ := l.way(); f != 0 && e.flows.at(f).holds(fl.slot) && e.flows.at(f).reordered(genOf(word), fl.sent+int64(rtt)) {
 			s.result.Reorder()
 		}
 	}

@@ -9,18 +9,14 @@ import (
 
 // A slot remembers one probe from just before it is sent until it rests. The
 // owning worker writes everything; any worker that sees the answer may move the
-// word with one CAS, and reads the other atomic fields.
+// word with one CAS, and reads the rest. What the owner alone needs is in the
+// probe's flight.
 type slot struct {
-	// word: generation (16 bits), state (3 bits), receive time (45 bits).
+	// word: generation (16 bits), state (3 bits), and 45 bits: of a probe in flight
+	// the number of its flight, of an answered one the receive time.
 	word   atomic.Uint64
 	leg    atomic.Uint32 // what the probe counts for
 	offset atomic.Uint32 // TCP: sequence number relative to the flow's base
-
-	// Owner only.
-	sent       int64  // ns of the monotonic clock, just before the kick
-	bracket    uint32 // ns the kick took: how uncertain sent is
-	round      uint32 // of the target
-	next, prev uint32 // slots in the same expiry queue; 0: in none
 }
 
 // The states of a slot. Receivers move inFlight to answered or refused, and
@@ -45,9 +41,12 @@ const (
 	genShift   = timeBits + 3
 )
 
-func wordOf(gen uint16, state uint64, ns int64) uint64 {
-	return uint64(gen)<<genShift | state<<stateShift | uint64(ns)&timeMask
+func wordOf(gen uint16, state uint64, rest int64) uint64 {
+	return uint64(gen)<<genShift | state<<stateShift | uint64(rest)&timeMask
 }
+
+// flightOf returns the number of the flight of a probe that is in flight.
+func flightOf(word uint64) uint32 { return uint32(word & timeMask) }
 
 func stateOf(word uint64) uint64 { return word >> stateShift & stateMask }
 
@@ -58,9 +57,6 @@ func (s *slot) busy() bool {
 	st := stateOf(s.word.Load())
 	return st == inFlight || st == answered || st == refused
 }
-
-// queued says whether the slot is in an expiry queue.
-func (s *slot) queued() bool { return s.next != 0 }
 
 // roundTrip returns the time from sent to the receive time in word: negative
 // when the clocks disagree.

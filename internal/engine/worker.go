@@ -48,6 +48,7 @@ type worker struct {
 	taken  atomic.Pointer[gear] // that it has taken up
 
 	schedule schedule
+	flights  flights
 	expiries []*expiry
 	kicks    []kicked // built, and waiting for the next kick
 	perKick  int      // how many go with one kick
@@ -75,8 +76,7 @@ type worker struct {
 	mu       sync.Mutex // guards what follows
 	arrived  []uint32   // new targets, not yet in the schedule
 	renamed  []relabel  // series that get other labels
-	timeouts []int64    // of the expiry queues they need, ns, and their ends
-	ends     []uint32
+	timeouts []int64    // of the expiry queues they need, ns
 	news     atomic.Bool
 }
 
@@ -86,12 +86,12 @@ type reset struct {
 	seq  uint32
 }
 
-// give hands new targets to the worker, and the timeouts of all expiry queues
-// with the slots that are their ends. Any goroutine may call it.
-func (w *worker) give(targets []uint32, timeouts []int64, ends []uint32) {
+// give hands new targets to the worker, and the timeouts of all expiry queues.
+// Any goroutine may call it.
+func (w *worker) give(targets []uint32, timeouts []int64) {
 	w.mu.Lock()
 	w.arrived = append(w.arrived, targets...)
-	w.timeouts, w.ends = timeouts, ends
+	w.timeouts = timeouts
 	w.mu.Unlock()
 	w.news.Store(true)
 }
@@ -130,7 +130,7 @@ func (w *worker) takeNews() {
 		w.news.Store(false)
 	}
 	for i := len(w.expiries); i < len(w.timeouts); i++ {
-		w.expiries = append(w.expiries, newExpiry(w.timeouts[i], &w.engine.slots, w.ends[i]))
+		w.expiries = append(w.expiries, newExpiry(w.timeouts[i], &w.flights))
 	}
 	w.mu.Unlock()
 	for _, r := range renamed {
