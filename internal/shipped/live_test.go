@@ -93,6 +93,7 @@ var trouble = map[string][]string{
 	"NetprobeDown":                  nil,
 	"NetprobeGone":                  nil,
 	"NetprobeSilent":                nil,
+	"NetprobeStopped":               nil,
 	"NetprobeReloadFailed":          nil,
 	"NetprobifyLoss":                {"lossy", "rejected"},
 	"NetprobifyLossWhileSending":    {"lossy", "rejected"},
