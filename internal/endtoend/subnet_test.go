@@ -4,11 +4,52 @@ package endtoend
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
+
+// TestLargeSubnet: each of the 1,024 addresses of a /22 is probed and answers,
+// and the target has no more series than any other.
+func TestLargeSubnet(t *testing.T) {
+	t.Parallel()
+	a, b := pair(t)
+	if _, err := b.Host.Exec(t.Context(), tool(t, "ip", "iproute2"), "route", "add", "local", "10.0.0.0/22", "dev", "lo"); err != nil {
+		t.Fatal(err)
+	}
+	a.Host.SetRoute("10.0.0.0/22", lab.Hop{Via: "192.0.2.2"})
+	config := "global: {probe_name: lab, interval: 2, nb_proc: 1, logging_level: INFO, prometheus_address: 127.0.0.1, prometheus_port: 8000, dns_update_interval: 0}\n" +
+		groups + targets(`net: {type: ICMPping, destination: 10.0.0.0/22, is_subnet: true}`)
+	place{host: a.Host}.start(t, "run", "--iface", a.Name, "--config", file(t, "netprobe.yaml", config)).waitFor("msg=probing")
+	now := measured(t, a.Host, usual, "icmp", "net")
+	if n := len(now.all("icmp_sent_total")); n != 1 {
+		t.Errorf("%d series", n)
+	}
+	answered := map[string]bool{}
+	eventually(t, "every address answers", func() bool {
+		text, err := fetch(a.Host, usual, "/-/worst?target=net&n=1000") // the most that are shown
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(text) { // target, address, sent, answered
+			if f := strings.Fields(line); f[0] == "net" && f[2] == f[3] {
+				answered[f[1]] = true
+			}
+		}
+		return len(answered) >= 1000
+	})
+	v, _ := scrape(t, a.Host, usual).value("icmp_loss_total", "destination=net")
+	if v != 0 {
+		t.Errorf("%v lost", v)
+	}
+	for addr := range answered {
+		if !netip.MustParsePrefix("10.0.0.0/22").Contains(netip.MustParseAddr(addr)) {
+			t.Errorf("%s is not of the subnet", addr)
+		}
+	}
+}
 
 // TestSubnets: every address of a subnet, a range and a prefix of IPv6 is
 // probed; each target has one set of series all the same; the addresses that
