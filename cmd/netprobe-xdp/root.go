@@ -39,8 +39,10 @@ Environment:
               safety, metrics, web and push
   NETPROBE_INVENTORIES__NAME__PASSWORD, __BEARER_TOKEN, __PASSWORD_FILE, ...
               a secret of the inventory NAME, in capitals
+  NETPROBE_PUSH__PASSWORD_FILE, NETPROBE_PUSH__BEARER_TOKEN_FILE
+              a file with the secret for push.url
   PROM_USER, PROM_PASSWORD
-              when both are set, the metrics ask for them (HTTP basic auth)
+              when both are set, the HTTP server asks for them (basic auth)
 `
 
 const usageTemplate = `Usage:
