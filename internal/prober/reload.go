@@ -19,15 +19,20 @@ func (p *prober) reload(ctx context.Context) (Report, error) {
 	p.Notify.Reloading()
 	defer func() { p.Notify.Ready(p.status()) }()
 	p.loaded = p.fingerprint() // before it is read: what is written meanwhile is a change
+	before := p.current.Load()
 	report, err := p.loadAndApply(ctx)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && (ctx.Err() != nil || errors.Is(err, errEnded)) {
 		return report, fmt.Errorf("reload the configuration: %w", err)
 	}
 	p.app.ReloadFailed.Store(err != nil)
 	if err == nil {
 		return report, nil
 	}
-	p.Log.Error("the configuration is not reloaded; probing goes on with the one before")
+	if p.current.Load() == before {
+		p.Log.Error("the configuration is not reloaded; probing goes on with the one before")
+	} else {
+		p.Log.Error("the configuration is reloaded, but not all of it could be carried out; reload it again")
+	}
 	p.logFaults(err)
 	return report, err
 }
@@ -54,7 +59,8 @@ func (p *prober) loadAndApply(ctx context.Context) (report Report, err error) {
 	if next, err = p.load(); err != nil {
 		return report, err
 	}
-	return report, p.do(ctx, apply)
+	err = p.do(ctx, apply)
+	return report, err
 }
 
 // maxFaultsLogged bounds the faults of one reload that are logged; check names
