@@ -148,6 +148,7 @@ func newRig(queues int) (*rig, error) {
 	l := lab.New(lab.Options{Name: "soak"})
 	r := &rig{lab: l, prober: l.Host("prober")}
 	responder := l.Host("responder")
+	responder.Sysctl("net.ipv6.conf.all.keep_addr_on_down", "1") // a flap is no change of address
 	r.near, r.far = l.Connect(r.prober, responder, lab.Link{
 		Queues: queues, A: []string{near4 + "/24", near6 + "/64"}, B: []string{far4 + "/24", far6 + "/64"},
 	})
