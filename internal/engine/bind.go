@@ -197,7 +197,8 @@ func (e *Engine) unbind(t *target, group *plan.Group, leg uint32, dst netip.Addr
 		}
 	}
 	e.drop(leg, why)
-	if why == result.OtherInterface && (len(e.astray) == 0 || e.astray[len(e.astray)-1] != t.plan.Name) {
+	// Whatever the reason: a link that is down may have given its routes to another.
+	if errors.As(r.err, new(*netdev.OtherInterfaceError)) && (len(e.astray) == 0 || e.astray[len(e.astray)-1] != t.plan.Name) {
 		e.astray = append(e.astray, t.plan.Name)
 	}
 }

@@ -93,6 +93,38 @@ func TestTargetBehindAnotherInterface(t *testing.T) {
 	}
 }
 
+// The link by which a route goes is down, and the kernel has a second route by
+// another of the named interfaces: probing goes on there, and comes back with the
+// first.
+func TestRouteFailsOverToTheOtherInterface(t *testing.T) {
+	t.Parallel()
+	const packets, anycast = 50, "203.0.113.9"
+	prober, ends, addrs := star(t)
+	for i, e := range ends[:2] {
+		must(t, e.Peer.Host, "ip", "route", "add", "local", anycast+"/32", "dev", "lo")
+		must(t, prober, "ip", "route", "add", anycast+"/32", "via", addrs[i]["ipv4"], "metric", fmt.Sprint(10+i))
+	}
+	r := start(t, setup{
+		on: prober, ifaces: []string{ends[0].Name, ends[1].Name}, interval: 2 * time.Second, gap: 10 * time.Millisecond,
+		targets: []target{{name: "anycast", kind: "ICMPping", addr: anycast, packets: packets, timeout: 300 * time.Millisecond}},
+	})
+	goesTo := func(e *lab.End) {
+		t.Helper()
+		before := arrived(t, e.Peer.Host)
+		r.wait(func() bool { return arrived(t, e.Peer.Host) >= before+packets }, 20*time.Second, func() string { return "no probes arrive by " + e.Name })
+	}
+	goesTo(ends[0])
+	ends[0].SetUp(false)
+	goesTo(ends[1])
+	ends[0].SetUp(true) // which the kernel does without the routes that were there
+	must(t, prober, "ip", "route", "replace", anycast+"/32", "via", addrs[0]["ipv4"], "metric", "10")
+	goesTo(ends[0])
+	r.wait(func() bool { return r.of("anycast").Rounds > 0 }, 10*time.Second, func() string { return "no round" }) // it began anew
+	if got := r.of("anycast"); got.Lost != 0 || got.Sent == 0 {
+		t.Errorf("%s; want none lost", show(got))
+	}
+}
+
 // A route that moves to another of the named interfaces takes its target with
 // it: probing goes on there.
 func TestRouteMovesToTheOtherInterface(t *testing.T) {
