@@ -282,7 +282,7 @@ func TestTurnstile(t *testing.T) {
 		<-leave
 		io.WriteString(w, "figures\n")
 	}))
-	turns.timeout = 50 * time.Millisecond
+	turns.timeout = time.Minute
 	opt := options()
 	s := New(opt)
 	s.http.Handler = turns
@@ -300,9 +300,11 @@ func TestTurnstile(t *testing.T) {
 		}()
 		<-inside
 	}
+	turns.timeout = time.Millisecond
 	if res, body := ask(t, "GET", s.URL("/metrics"), nil); res.StatusCode != 503 || !strings.Contains(body, "too many scrapes") || res.Header.Get("Retry-After") == "" {
 		t.Errorf("one more: %s %q", res.Status, body)
 	}
+	turns.timeout = time.Minute
 	close(leave)
 	for range maxScrapes {
 		if code := <-answers; code != 200 {
