@@ -64,6 +64,7 @@ func TestFileInventory(t *testing.T) {
 			t.Errorf("nothing says %q", said)
 		}
 	}
+	page.want(t, 1, "app_target_name_dup_total", "target_name=dc_two")
 	if v, ok := page.value("icmp_sent_total", "destination=dc_two"); !ok || v < kept {
 		t.Errorf("dc_two: %v sent, and %v before", v, kept)
 	}
