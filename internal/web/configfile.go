@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v3"
@@ -155,5 +156,12 @@ func private(name string) (fs.FileMode, error) {
 
 // refused is what the toolkit or YAML has against the file, on one line.
 func refused(name string, err error) error {
-	return exitcode.With(exitcode.Config, fmt.Errorf("%s: %s; correct it, see the web configuration of prometheus/exporter-toolkit", name, strings.Join(strings.Fields(err.Error()), " ")))
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(err.Error(), "?")), " ")
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?' // it may repeat what stands in the file
+		}
+		return r
+	}, text)
+	return exitcode.With(exitcode.Config, fmt.Errorf("%s: %s; correct it, see the web configuration of prometheus/exporter-toolkit", name, text))
 }
