@@ -107,7 +107,7 @@ func options(args []string) (*opts, error) {
 	markdown := f.Bool("markdown", false, "the same as -o markdown: for docs/performance.md")
 	f.IntVar(&o.queues, "queues", 1, "queues of the veth pair; the bare loop uses the first alone")
 	f.IntVar(&o.batch, "batch", 64, "frames that the bare loop hands over at once as fast as it goes")
-	f.StringVar(&o.profile, "profile", "", "afterwards write a CPU profile of netprobe-xdp, as fast as it goes, to this file")
+	f.StringVar(&o.profile, "profile", "", "afterwards write CPU profiles of netprobe-xdp, as fast as it goes, to this file with .icmp and .tcp behind")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func (o *opts) run(w io.Writer) error {
 		}
 	}
 	if o.profile != "" {
-		if err := o.writeProfile(phases); err != nil {
+		if err := o.writeProfiles(phases); err != nil {
 			return err
 		}
 	}

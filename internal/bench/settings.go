@@ -90,9 +90,13 @@ func (o *opts) contest(settings []setting) ([]*entry, error) {
 	return all, nil
 }
 
-// writeProfile runs ours once more, under the profiler.
-func (o *opts) writeProfile(p phases) error {
-	s := setting{name: "profile", load: load{Proto: icmp, Targets: contestTargets, Probes: firstGuess * 5}}
-	_, err := contest(&ours{phases: p, profile: o.profile}, s, o.queues)
-	return err
+// writeProfiles runs ours once more for each protocol, under the profiler.
+func (o *opts) writeProfiles(p phases) error {
+	for _, proto := range []string{icmp, tcp} {
+		s := setting{name: "profile", load: load{Proto: proto, Targets: contestTargets, Probes: firstGuess * 5}}
+		if _, err := contest(&ours{phases: p, profile: o.profile + "." + proto}, s, o.queues); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -141,3 +141,23 @@ func BenchmarkMatch(b *testing.B) {
 		l.receive(1)
 	}
 }
+
+// A round whose answer came after that of a newer round counts in the totals; the
+// figures of the last round stay the newer one's.
+func TestOvertakenRoundIsNotTheLast(t *testing.T) {
+	l := newLoop()
+	l.send()
+	l.send()
+	l.send()
+	l.receive(2)
+	l.take(l.frames[1], steer.Meta{RxNS: 1000 + 5000, Verdict: packet.Verdict(packet.Echo), Hash: l.flow.hash})
+	if s := l.snapshot(); s.Sent != 2 || s.Rounds != 2 || s.RoundTrips[0] != 700 {
+		t.Errorf("after the second answer and then the first: %+v; want 2 sent, and a round trip of 700 ns", s)
+	}
+	l.receive(3)
+	l.send()
+	l.take(l.frames[4], steer.Meta{RxNS: 4000 + 900, Verdict: packet.Verdict(packet.Echo), Hash: l.flow.hash})
+	if s := l.snapshot(); s.Sent != 4 || s.Lost != 0 || s.Rounds != 4 || s.RoundTrips[0] != 900 {
+		t.Errorf("after all answers: %+v; want 4 sent, and a round trip of 900 ns", s)
+	}
+}

@@ -92,6 +92,7 @@ type openRound struct {
 	number uint32
 	left   int        // probes that are yet to leave, or to be given up
 	next   *openRound // an older one of the same series
+	late   bool       // a newer one is complete
 }
 
 // round returns the series' round with this number; nil when it is not open.
@@ -128,15 +129,24 @@ func (w *worker) finish(s *series, r *openRound) {
 	if r.left > 0 || r.Pending() > 0 {
 		return
 	}
-	s.result.Publish(&r.Round, time.Now())
+	// A probe may wait for its answer while the rounds after its own are
+	// answered: what they published is the newer.
+	if r.late {
+		s.result.PublishLate(&r.Round)
+	} else {
+		s.result.Publish(&r.Round, time.Now())
+	}
 	for at := &s.open; *at != nil; at = &(*at).next {
 		if *at == r {
 			*at = r.next
 			break
 		}
 	}
+	for older := r.next; older != nil; older = older.next {
+		older.late = true
+	}
 	r.Round.Reset()
-	r.next = nil
+	r.next, r.late = nil, false
 	spare := &s.class.spare[w.number]
 	*spare = append(*spare, r)
 }

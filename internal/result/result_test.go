@@ -206,3 +206,31 @@ func TestHistogram(t *testing.T) {
 		t.Error("a series that was not asked for a histogram has one")
 	}
 }
+
+// What comes late counts in totals and histogram, and leaves the last round alone.
+func TestPublishLate(t *testing.T) {
+	s := NewSeries(Labels{}, []int{50})
+	s.KeepHistogram()
+	newer, older := NewRound(2), NewRound(3)
+	newer.Sent = 2
+	newer.Answer(15*time.Microsecond, false)
+	newer.Answer(15*time.Microsecond, false)
+	s.Publish(&newer, time.Unix(5, 0))
+	var before, after Snapshot
+	s.Snapshot(&before)
+	older.Sent = 3
+	older.Answer(150*time.Microsecond, false)
+	older.Answer(time.Second, true)
+	older.Lose(NoNeighbour)
+	s.PublishLate(&older)
+	s.Snapshot(&after)
+	if after.Sent != 5 || after.Lost != 1 || after.Rounds != 2 || after.Marked != 1 || after.Causes[NoNeighbour] != 1 || after.Causes[Timeout] != 0 {
+		t.Errorf("totals: %+v", after)
+	}
+	if after.RoundSent != 2 || after.RoundLost != 0 || after.RoundTrips[0] != 15*time.Microsecond || after.Max != before.Max || after.RoundEnd != before.RoundEnd || after.Uncertain {
+		t.Errorf("the last round was\n%+v\nand is\n%+v", before, after)
+	}
+	if sum := after.Histogram.Sum; sum != 180*time.Microsecond {
+		t.Errorf("the histogram's sum is %v", sum)
+	}
+}

@@ -103,9 +103,7 @@ func (s *Series) Publish(r *Round, end time.Time) {
 	slices.Sort(in)
 
 	s.version.Add(1)
-	s.sent.Add(uint64(r.Sent))
-	s.lost.Add(uint64(r.Lost))
-	s.rounds.Add(1)
+	s.addUp(r)
 	s.roundSent.Store(r.Sent)
 	s.roundLost.Store(r.Lost)
 	s.roundAnswered.Store(r.Answered)
@@ -123,27 +121,38 @@ func (s *Series) Publish(r *Round, end time.Time) {
 	s.version.Add(1)
 }
 
+// PublishLate adds to the totals a round that a newer one overtook, because its last
+// probe waited for an answer longer: the figures of the last round stay. Only the
+// owning worker calls it.
+func (s *Series) PublishLate(r *Round) {
+	in := r.samples
+	slices.Sort(in)
+	s.version.Add(1)
+	s.addUp(r)
+	if s.rare.Load() != nil || r.unusual(in) {
+		s.addUpRare(r, in)
+	}
+	s.version.Add(1)
+}
+
+func (s *Series) addUp(r *Round) {
+	s.sent.Add(uint64(r.Sent))
+	s.lost.Add(uint64(r.Lost))
+	s.rounds.Add(1)
+}
+
 // unusual says whether the round has figures that most never have.
 func (r *Round) unusual(in []float32) bool {
 	return len(in) > 1 || r.Marked > 0 || r.NotSent > 0 || r.Lost != r.Causes[Timeout] || r.Unknowns != [numDoubts]uint32{}
 }
 
 func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain bool, percentiles []int) {
-	to := s.uncommon()
-	to.marked.Add(uint64(r.Marked))
-	for i, n := range r.Causes {
-		to.causes[i].Add(uint64(n))
+	believed := in
+	if uncertain {
+		believed = nil
 	}
-	for i, n := range r.Reasons {
-		to.notSent[i].Add(uint64(n))
-	}
-	for i, n := range r.Unknowns {
-		to.unknown[i].Add(uint64(n))
-	}
+	to := s.addUpRare(r, believed)
 	to.uncertain.Store(uncertain)
-	if to.histogram != nil && !uncertain {
-		to.histogram.observe(in)
-	}
 	var lo, hi float32
 	if len(in) > 0 {
 		lo, hi = in[0], in[len(in)-1]
@@ -155,6 +164,26 @@ func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain b
 	for i := len(s.roundTrips); i < len(percentiles); i++ {
 		setDuration(&to.more(len(percentiles) - len(s.roundTrips))[i-len(s.roundTrips)], float32(percentile(in, percentiles[i])))
 	}
+}
+
+// addUpRare adds to the totals what most rounds do not have, and the round trips,
+// sorted, that are certain to the histogram.
+func (s *Series) addUpRare(r *Round, sorted []float32) *rare {
+	to := s.uncommon()
+	to.marked.Add(uint64(r.Marked))
+	for i, n := range r.Causes {
+		to.causes[i].Add(uint64(n))
+	}
+	for i, n := range r.Reasons {
+		to.notSent[i].Add(uint64(n))
+	}
+	for i, n := range r.Unknowns {
+		to.unknown[i].Add(uint64(n))
+	}
+	if to.histogram != nil {
+		to.histogram.observe(sorted)
+	}
+	return to
 }
 
 // more returns where the figures of this many percentiles beyond the first are
