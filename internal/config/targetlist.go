@@ -184,7 +184,7 @@ func (l *listing) tooMany() error {
 
 // maxBad is how many bad targets a list may have though they are most of it: to
 // judge them takes time that probing needs.
-const maxBad = 10_000
+const maxBad = 1000
 
 // rubbish says whether a list is not worth reading on.
 func (l *listing) rubbish() bool { return l.bad > maxBad && l.bad > len(l.list.targets) }

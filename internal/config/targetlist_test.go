@@ -144,9 +144,9 @@ func TestRubbish(t *testing.T) {
 		{1, "- {}\n---\n- {}", "more than one YAML document"},
 		{2, "{}", "no JSON list"},
 		{2, "", "line 1"},
-		{0, "[" + strings.Repeat(`{"hostname": "x"},`, 600_000) + "{}]", "more than 10000 of its targets are bad"},
-		{3, strings.Repeat("rubbish\n", 1_500_000), "more than 10000 of its targets are bad"},
-		{1, strings.Repeat("- x\n", 20_000), "more than 10000 of its targets are bad"},
+		{0, "[" + strings.Repeat(`{"hostname": "x"},`, 600_000) + "{}]", "more than 1000 of its targets are bad"},
+		{3, strings.Repeat("rubbish\n", 1_500_000), "more than 1000 of its targets are bad"},
+		{1, strings.Repeat("- x\n", 20_000), "more than 1000 of its targets are bad"},
 	} {
 		l, err := c.Read(&c.Inventories[tt.inventory], []byte(tt.text))
 		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.ContainsAny(err.Error(), "\n\x1b") || len(err.Error()) > 1000 {
@@ -158,7 +158,7 @@ func TestRubbish(t *testing.T) {
 	for i := range 40 {
 		bomb += fmt.Sprintf("- &a%d {<<: [*a%d, *a%d], k%d: 1}\n", i+1, i, i, i)
 	}
-	for range 2000 {
+	for range 200 {
 		bomb += "- {<<: [" + strings.Repeat("*a40, ", 100) + "]}\n"
 	}
 	if _, err := c.Read(&c.Inventories[1], []byte(bomb)); err == nil || !strings.Contains(err.Error(), "merge keys add up") {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -27,8 +28,13 @@ func TestFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var refuse error
-	all := deliveries(t, File{Path: name, Last: StampOf(info)}, func(d Delivery) error { return refuse })
+	var refuse atomic.Bool
+	all := deliveries(t, File{Path: name, Last: StampOf(info)}, func(d Delivery) error {
+		if refuse.Load() {
+			return errors.New("refused")
+		}
+		return nil
+	})
 	changed := func(what string) {
 		t.Helper()
 		for d := next(t, all); ; d = next(t, all) {
@@ -67,7 +73,7 @@ func TestFile(t *testing.T) {
 		t.Errorf("still removed: %+v", d)
 	case <-time.After(2 * lookEvery):
 	}
-	refuse = errors.New("refused")
+	refuse.Store(true)
 	if err := os.Symlink("linked", name); err != nil {
 		t.Fatal(err)
 	}
