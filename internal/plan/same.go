@@ -10,8 +10,8 @@ type Comparer struct {
 	same map[[2]*Group]bool // lists of groups, by their first
 }
 
-// SameProbes says whether two targets of one name send the same probes at the
-// same times. What is only said of them, their state, is left aside.
+// SameProbes says whether two targets of one name, of plans with the same
+// interval, send the same probes at the same times. What is only said of them, their state, is left aside.
 func (c *Comparer) SameProbes(a, b *Target) bool {
 	return a.Type == b.Type && a.Family == b.Family && a.DstPort == b.DstPort && a.DontFragment == b.DontFragment &&
 		a.Timeout == b.Timeout && a.Phase == b.Phase && a.Gap == b.Gap &&

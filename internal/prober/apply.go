@@ -175,7 +175,7 @@ func (p *prober) compare(c *change) (anew []*plan.Target) {
 		old := before[i]
 		same := old.plan == nil && t.plan == nil
 		if old.plan != nil && t.plan != nil {
-			same = probes.SameProbes(old.plan, t.plan) && p.keptAlike(c.cfg, t.cfg.Name) && p.stays(c, t.plan)
+			same = p.plan.Interval == c.plan.Interval && probes.SameProbes(old.plan, t.plan) && p.keptAlike(c.cfg, t.cfg.Name) && p.stays(c, t.plan)
 		}
 		switch {
 		case same && t.plan != nil:

@@ -26,7 +26,7 @@ func TestCompare(t *testing.T) {
 	loss, other := 5.0, 6.0
 	base := func() *config.Config {
 		cfg := &config.Config{
-			Global: config.Global{ProbeName: "p", Interval: time.Minute, Percentiles: []int{50, 95}},
+			Global: config.Global{ProbeName: "p", Interval: time.Minute, IntervalPackets: time.Millisecond, Percentiles: []int{50, 95}},
 			Groups: []config.Group{{Name: "g", SrcPortA: 65000, SrcPortZ: 65001}, {Name: "h", SrcPortA: 65002, SrcPortZ: 65003}},
 			Safety: config.Safety{MaxPPS: 20_000, MaxPrefixPPS: 2_000},
 		}
@@ -75,6 +75,8 @@ func TestCompare(t *testing.T) {
 			}
 		}, outcome{Report: Report{Unchanged: 5}}},
 		"the probe's name": {func(c *config.Config) { c.Global.ProbeName = "q" },
+			outcome{Report: Report{Changed: all, Unchanged: 1}, Removed: all, Placed: all}},
+		"the interval, where its half has the same phase": {func(c *config.Config) { c.Global.Interval /= 2 },
 			outcome{Report: Report{Changed: all, Unchanged: 1}, Removed: all, Placed: all}},
 		"the interval": {func(c *config.Config) { c.Global.Interval = 30 * time.Second },
 			outcome{Report: Report{Changed: all, Unchanged: 1}, Removed: all, Placed: all}},

@@ -19,8 +19,7 @@ func (p *prober) reload(ctx context.Context) (Report, error) {
 	p.Notify.Reloading()
 	defer func() { p.Notify.Ready(p.status()) }()
 	p.loaded = p.fingerprint() // before it is read: what is written meanwhile is a change
-	before := p.current.Load()
-	report, err := p.loadAndApply(ctx)
+	report, carried, err := p.loadAndApply(ctx)
 	if err != nil && (ctx.Err() != nil || errors.Is(err, errEnded)) {
 		return report, fmt.Errorf("reload the configuration: %w", err)
 	}
@@ -28,21 +27,23 @@ func (p *prober) reload(ctx context.Context) (Report, error) {
 	if err == nil {
 		return report, nil
 	}
-	if p.current.Load() == before {
-		p.Log.Error("the configuration is not reloaded; probing goes on with the one before")
-	} else {
+	if carried {
 		p.Log.Error("the configuration is reloaded, but not all of it could be carried out; reload it again")
+	} else {
+		p.Log.Error("the configuration is not reloaded; probing goes on with the one before")
 	}
 	p.logFaults(err)
 	return report, err
 }
 
-func (p *prober) loadAndApply(ctx context.Context) (report Report, err error) {
+// loadAndApply also says whether the configuration is another one now, which it
+// may be on an error too.
+func (p *prober) loadAndApply(ctx context.Context) (report Report, carried bool, err error) {
 	var next *config.Config
 	apply := func() error {
 		before := p.cfg
 		report, err = p.apply(p.relist(next), true)
-		if p.cfg != before {
+		if carried = p.cfg != before; carried {
 			p.inventories.follow(p)
 		}
 		return err
@@ -54,13 +55,13 @@ func (p *prober) loadAndApply(ctx context.Context) (report Report, err error) {
 			}
 			return apply()
 		})
-		return report, err
+		return report, carried, err
 	}
 	if next, err = p.load(); err != nil {
-		return report, err
+		return report, false, err
 	}
 	err = p.do(ctx, apply)
-	return report, err
+	return report, carried, err
 }
 
 // maxFaultsLogged bounds the faults of one reload that are logged; check names
