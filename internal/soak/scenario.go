@@ -148,7 +148,9 @@ func newRig(queues int) (*rig, error) {
 	l := lab.New(lab.Options{Name: "soak"})
 	r := &rig{lab: l, prober: l.Host("prober")}
 	responder := l.Host("responder")
-	responder.Sysctl("net.ipv6.conf.all.keep_addr_on_down", "1") // a flap is no change of address
+	// A flap is no change of address, nor a second of silence about it.
+	responder.Sysctl("net.ipv6.conf.all.keep_addr_on_down", "1")
+	responder.Sysctl("net.ipv6.conf.default.accept_dad", "0")
 	r.near, r.far = l.Connect(r.prober, responder, lab.Link{
 		Queues: queues, A: []string{near4 + "/24", near6 + "/64"}, B: []string{far4 + "/24", far6 + "/64"},
 	})
