@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -50,19 +51,34 @@ func (r *report) shown(what string) string {
 	return text
 }
 
-// settled is the first look after the program has had time to grow to what it
-// needs: a tenth of the run.
-func (r *report) settled() use {
+// during is what the program needed, by the median look, from one part of the
+// run to another, 0 to 1. Memory goes up and down with the collector, so single
+// looks say little.
+func (r *report) during(from, to float64) use {
+	var looks []use
 	for _, u := range r.usage {
-		if u.at >= r.Ran/10 {
-			return u
+		if part := u.at.Seconds() / r.Ran.Seconds(); part >= from && part <= to {
+			looks = append(looks, u)
 		}
 	}
-	return r.usage[len(r.usage)-1]
+	if len(looks) == 0 {
+		looks = r.usage
+	}
+	looks = slices.SortedFunc(slices.Values(looks), func(a, b use) int { return cmp.Compare(a.rss, b.rss) })
+	u := looks[len(looks)/2]
+	for _, l := range looks {
+		u.fds = max(u.fds, l.fds)
+	}
+	return u
 }
 
+// early and late are the parts of a run that are compared: once it has grown
+// to what it needs, and towards its end.
+func (r *report) early() use { return r.during(0.1, 0.4) }
+func (r *report) late() use  { return r.during(0.7, 1) }
+
 const (
-	// growth is what memory may grow from settled to the end.
+	// growth is what memory may grow from early to late.
 	growth = 1.1
 	// tailOfTarget is how much of a target that goes may not have been scraped:
 	// what it sent since the last look.
@@ -83,7 +99,7 @@ func (r *report) verdict() error {
 	claim(missing >= 0 && missing <= unseen, "%.0f probes sent, and %.0f on the wire", r.sum("sent"), r.OnWire)
 	claim(r.sum("duplicates") == 0, "%s duplicates", r.shown("duplicates"))
 	claim(!r.ReloadFailed, "a reload failed")
-	from, to := r.settled(), r.usage[len(r.usage)-1]
+	from, to := r.early(), r.late()
 	claim(to.rss <= growth*from.rss, "memory grew from %.0f to %.0f MB", from.rss/1e6, to.rss/1e6)
 	claim(to.fds <= from.fds, "descriptors grew from %d to %d", from.fds, to.fds)
 	if len(wrong) > 0 {
@@ -93,7 +109,7 @@ func (r *report) verdict() error {
 }
 
 func (r *report) rows() [][2]string {
-	from, to := r.settled(), r.usage[len(r.usage)-1]
+	from, to, end := r.early(), r.late(), r.usage[len(r.usage)-1]
 	peak := slices.MaxFunc(r.usage, func(a, b use) int { return int(a.rss - b.rss) })
 	rows := [][2]string{
 		{"time", r.Ran.Round(time.Second).String()},
@@ -107,10 +123,10 @@ func (r *report) rows() [][2]string {
 		{"duplicates, late, reordered", r.shown("duplicates") + ", " + r.shown("late") + ", " + r.shown("reordered")},
 		{"ring dropped", r.shown("ring dropped")},
 		{"most behind schedule", fmt.Sprintf("%.1f ms", 1e3*r.Lag)},
-		{"CPU", fmt.Sprintf("%.1f %% of a core", 100*to.cpu.Seconds()/to.at.Seconds())},
-		{"waited for a CPU", fmt.Sprintf("%.2f %% of the time", 100*to.waiting.Seconds()/to.at.Seconds())},
-		{"memory after a tenth, at the most, at the end", fmt.Sprintf("%.0f, %.0f, %.0f MB", from.rss/1e6, peak.rss/1e6, to.rss/1e6)},
-		{"descriptors after a tenth, at the end", fmt.Sprintf("%d, %d", from.fds, to.fds)},
+		{"CPU", fmt.Sprintf("%.1f %% of a core", 100*end.cpu.Seconds()/end.at.Seconds())},
+		{"waited for a CPU", fmt.Sprintf("%.2f %% of the time", 100*end.waiting.Seconds()/end.at.Seconds())},
+		{"memory early, late, at the most", fmt.Sprintf("%.0f, %.0f, %.0f MB", from.rss/1e6, to.rss/1e6, peak.rss/1e6)},
+		{"descriptors early, late", fmt.Sprintf("%d, %d", from.fds, to.fds)},
 	}
 	if r.scenario.reload > 0 {
 		rows = append(rows, [2]string{"reloads, link flaps", fmt.Sprintf("%d, %d", r.Reloads, r.Flaps)})

@@ -53,7 +53,7 @@ func TestVerdict(t *testing.T) {
 		return &report{
 			scenario: scenario{name: "s", targets: 1, packets: 1, interval: time.Second}, Ran: time.Hour, OnWire: 100,
 			sums:  map[string]map[string]float64{"sent": {"": 100}},
-			usage: []use{{at: 10 * time.Minute, rss: 100e6, fds: 20}, {at: time.Hour, rss: 105e6, fds: 20}},
+			usage: []use{{at: 15 * time.Minute, rss: 100e6, fds: 20}, {at: time.Hour, rss: 105e6, fds: 20}},
 		}
 	}
 	if err := good().verdict(); err != nil {
