@@ -140,6 +140,10 @@ func (w *worker) kick() {
 	sent, outcome := w.sockets[0].Kick()
 	after := e.clock.now()
 	w.kicked = after
+	if outcome == xsk.LinkDown {
+		// The kernel's own announcement of it may come a second later (net/core/link_watch.c).
+		e.suspects.add(before, after, result.WentDown, w.longestTimeout())
+	}
 	for i, k := range w.kicks {
 		fl := w.flights.at(k.flight)
 		if i < sent {
