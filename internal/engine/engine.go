@@ -142,6 +142,10 @@ func New(o Options) (*Engine, error) {
 
 // Run works until ctx ends.
 func (e *Engine) Run(ctx context.Context) {
+	// A worker that sleeps keeps its processor of the runtime (xsk.Waiter): there
+	// is one for each, beside those for everybody else.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + len(e.workers))
+	defer func() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) - len(e.workers)) }()
 	var workers sync.WaitGroup
 	workers.Go(func() { e.confirmWanted(ctx) })
 	for _, w := range e.workers {

@@ -169,10 +169,8 @@ func (w *worker) run(ctx context.Context) {
 		}
 		w.expect()
 		wait := w.sendDue()
-		if len(w.resets) > 0 {
-			w.receive()
-			w.sendResets()
-		}
+		w.receive() // what came meanwhile: or the wait would be over at once
+		w.sendResets()
 		w.unlock()
 		if wait > 0 {
 			w.grant.rest()

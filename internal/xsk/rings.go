@@ -105,3 +105,11 @@ func kick(fd int) unix.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), 0, 0, unix.MSG_DONTWAIT, 0, 0)
 	return errno
 }
+
+// wait is ppoll(2), and like kick does not let the scheduler know: it would wake a
+// thread to look for other work, each time, for a sleep of a millisecond. The caller must not
+// be one that others wait for to run: see engine.Run. A signal ends it, by which
+// the runtime stops a goroutine.
+func wait(fds []unix.PollFd, timeout unix.Timespec) {
+	_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(fds))), uintptr(len(fds)), uintptr(unsafe.Pointer(&timeout)), 0, 0, 0)
+}

@@ -23,6 +23,5 @@ func NewWaiter(sockets []*Socket) *Waiter {
 
 // Wait returns when a reply arrived, d has passed, or a signal came.
 func (w *Waiter) Wait(d time.Duration) {
-	ts := unix.NsecToTimespec(max(0, int64(d)))
-	_, _ = unix.Ppoll(w.fds, &ts, nil) // the caller looks at its rings and its clock whatever this says
+	wait(w.fds, unix.NsecToTimespec(max(0, int64(d)))) // the caller looks at its rings and its clock whatever this says
 }
