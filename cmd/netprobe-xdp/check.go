@@ -65,7 +65,8 @@ func newCheck() *cobra.Command {
 "file:line: key: what was read; what is allowed", and warnings as "warning: ...".
 When there is no fault it says on stdout what the plan amounts to, and which
 targets safety.block_file or allow_file block. Without FILE it takes the one that
-run would take.
+run would take. It warns of source ports that net.ipv4.ip_local_reserved_ports of
+this network namespace, or of that of --netns, does not hold.
 
 With --iface it reports what decides whether probes can leave by an interface:
 driver, MTU, queues, the XDP slot and who holds it, VLAN stripping, kernel,
@@ -123,9 +124,14 @@ func (f *checkFlags) judge(ctx context.Context, stderr io.Writer, args []string)
 	}
 	in, done := f.hostView(ctx)
 	defer done()
+	var unread error
+	in.Reserved, unread = netdev.ReservedPorts(f.netns)
 	p, err := plan.Build(cfg, in)
 	if err != nil {
 		return nil, err
+	}
+	if unread != nil {
+		p.Warnings = append(p.Warnings, cfg.Fault("cannot tell whether the source ports are reserved", unread.Error(), "groups"))
 	}
 	s := &planSummary{File: file, Settings: f.settings, Targets: len(cfg.Targets), Groups: len(cfg.Groups), ProbesPerSecond: p.PPS, Warnings: []string{}}
 	for _, w := range slices.Concat(cfg.Warnings, doubts, p.Warnings) {

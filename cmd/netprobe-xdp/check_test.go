@@ -36,18 +36,32 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
+// ofFile returns the lines that depend on a configuration alone: which ports are
+// reserved is this machine's doing.
+func ofFile(lines string) string {
+	var kept []string
+	for line := range strings.Lines(lines) {
+		if !strings.Contains(line, "net.ipv4.ip_local_reserved_ports") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
+}
+
 func TestCheckValid(t *testing.T) {
 	file := write(t, "netprobe.yaml", valid)
 	// (20 + 10) probes in each of 2 groups every 10 s.
-	if got, want := call(t, "check", file), (outcome{0, file + ": 2 targets, 2 groups, 6 probes/s\n", ""}); got != want {
+	got := call(t, "check", file)
+	got.stderr = ofFile(got.stderr)
+	if want := (outcome{0, file + ": 2 targets, 2 groups, 6 probes/s\n", ""}); got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	got := call(t, "check", "-o", "json", file)
+	got = call(t, "check", "-o", "json", file)
 	var out struct{ Configuration planSummary }
 	if err := json.Unmarshal([]byte(got.stdout), &out); err != nil || got.code != 0 {
 		t.Fatalf("%v: %+v", err, got)
 	}
-	if s := out.Configuration; s.File != file || s.Targets != 2 || s.Groups != 2 || s.ProbesPerSecond != 6 || len(s.Warnings) != 0 {
+	if s := out.Configuration; s.File != file || s.Targets != 2 || s.Groups != 2 || s.ProbesPerSecond != 6 || ofFile(strings.Join(s.Warnings, "\n")) != "" {
 		t.Errorf("got %+v", s)
 	}
 }
@@ -85,7 +99,7 @@ func TestCheckFaults(t *testing.T) {
 func TestCheckWarns(t *testing.T) {
 	file := write(t, "netprobe.yaml", strings.Replace(valid, "dst_port: 443,", "dst_port: 443, explicit_groups: {exclude_from: [nobody]},", 1))
 	got := call(t, "check", file)
-	if got.code != 0 || !strings.HasPrefix(got.stderr, "warning: "+file+":12: ") || strings.Count(got.stderr, "\n") != 1 {
+	if said := ofFile(got.stderr); got.code != 0 || !strings.HasPrefix(said, "warning: "+file+":12: ") || strings.Count(said, "\n") != 1 {
 		t.Errorf("got %+v", got)
 	}
 }

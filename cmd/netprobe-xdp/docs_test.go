@@ -94,7 +94,7 @@ func TestReadme(t *testing.T) {
 
 	_, yaml, _ := strings.Cut(doc, "```yaml\n")
 	yaml, _, _ = strings.Cut(yaml, "```")
-	if got := call(t, "check", write(t, "netprobe.yaml", yaml)); got.code != 0 || got.stderr != "" {
+	if got := call(t, "check", write(t, "netprobe.yaml", yaml)); got.code != 0 || ofFile(got.stderr) != "" {
 		t.Errorf("the README's configuration: %+v", got)
 	}
 }

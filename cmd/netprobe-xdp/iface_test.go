@@ -63,6 +63,33 @@ func TestCheckSources(t *testing.T) {
 	}
 }
 
+// TestCheckReserved: the ports are those of the namespace that is probed from, and
+// the line that is advised ends the warning.
+func TestCheckReserved(t *testing.T) {
+	a, _ := pair(t)
+	a.Host.Sysctl("net.ipv4.ip_local_reserved_ports", "22,64000-64099,65001")
+	file := write(t, "netprobe.yaml", valid)
+	const key = "net.ipv4.ip_local_reserved_ports"
+	for name, flags := range map[string][]string{
+		"namespace": {"check", file, "--netns", a.Host.Netns},
+		"interface": {"check", file, "--netns", a.Host.Netns, "--iface", a.Name},
+	} {
+		got := call(t, flags...)
+		want := "warning: " + file + ":8: groups: " + key + " does not hold the source ports 65000,65002-65099: "
+		advice := "sysctl -w " + key + "=22,64000-64099,65000-65099\n"
+		if got.code != 0 || !strings.HasPrefix(got.stderr, want) || !strings.HasSuffix(got.stderr, advice) || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	a.Host.Sysctl(key, "22,64000-64099,65000-65099")
+	if got := call(t, "check", file, "--netns", a.Host.Netns); got.code != 0 || got.stderr != "" {
+		t.Errorf("all are reserved: got %+v", got)
+	}
+	if got := call(t, "check", file, "--netns", "npx-no-such-namespace"); got.code != 0 || !strings.Contains(got.stderr, "cannot tell whether the source ports are reserved; open network namespace") {
+		t.Errorf("no such namespace: got %+v", got)
+	}
+}
+
 func TestMissingInterface(t *testing.T) {
 	a, _ := pair(t)
 	tests := map[string][]string{

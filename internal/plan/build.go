@@ -23,6 +23,9 @@ type Inputs struct {
 	// Local says whether the kernel accepts a source address as local; nil: all
 	// are taken to be.
 	Local func(netip.Addr) bool
+	// Reserved says whether the kernel keeps its own connections off a port; nil:
+	// it is not known, and nothing is said of it.
+	Reserved func(port uint16) bool
 }
 
 // maxSources bounds the distinct sources of a group: each is a flow to every
@@ -114,6 +117,7 @@ func Build(cfg *config.Config, in Inputs) (*Plan, error) {
 	b.warnBursts()
 	b.warnReuse(p.Targets)
 	b.warnShared(p.Targets)
+	b.warnUnreserved()
 	p.Warnings = b.warnings
 	return p, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/resolve"
@@ -262,7 +263,14 @@ func (n *names) shown() []*metrics.Target {
 
 // build plans a configuration with what its names resolve to.
 func (p *prober) build(cfg *config.Config, by ports, addrs map[string][]netip.Addr) (*plan.Plan, error) {
-	return plan.Build(cfg, p.inputs(by, addrs))
+	in := p.inputs(by, addrs)
+	var unread error
+	in.Reserved, unread = netdev.ReservedPorts(p.NetNS)
+	built, err := plan.Build(cfg, in)
+	if err == nil && unread != nil {
+		built.Warnings = append(built.Warnings, cfg.Fault("cannot tell whether the source ports are reserved", unread.Error(), "groups"))
+	}
+	return built, err
 }
 
 func (p *prober) inputs(by ports, addrs map[string][]netip.Addr) plan.Inputs {
