@@ -63,8 +63,7 @@ type worker struct {
 
 	inboxes []inbox // answers that other workers saw to probes of this one, by worker
 
-	queued   int          // probes in its expiry queues
-	underWay atomic.Int64 // the same, for other workers, once per turn
+	queued int // probes in its expiry queues
 
 	seen    atomic.Int64 // until when all that arrived was read and dropped answers are known, ns
 	dropped uint64       // answers its sockets dropped so far
@@ -179,18 +178,15 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// expect makes room for the answers to all probes under way, of any worker: they may
-// arrive on any queue, and while this worker gets no CPU.
+// expect makes room for the answers to all probes under way, since this worker
+// may get no CPU while they arrive. Where there are others, which send meanwhile, its
+// sockets keep all the room they have.
 func (w *worker) expect() {
-	if w.underWay.Load() != int64(w.queued) {
-		w.underWay.Store(int64(w.queued))
-	}
-	all := 0
-	for _, other := range w.engine.workers {
-		all += int(other.underWay.Load())
+	if len(w.engine.workers) > 1 {
+		return
 	}
 	for _, s := range w.sockets {
-		s.Expect(expectAtLeast + 2*all)
+		s.Expect(expectAtLeast + 2*w.queued)
 	}
 }
 
