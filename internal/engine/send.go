@@ -56,6 +56,7 @@ func (w *worker) probe(t *target, now int64) {
 		// The network did not answer: a loss, and nobody was sent anything.
 		r.Sent++
 		r.Lose(result.NoNeighbour)
+		e.noteLost(e.legs.at(leg), t.round)
 		w.finish(s, r)
 	default:
 		w.send(leg, s, r, t.round, f, mac)

@@ -74,3 +74,32 @@ func TestWorst(t *testing.T) {
 		t.Errorf("%d series; %s", n, show(sum))
 	}
 }
+
+// An address on the link that nobody has is lost, and named among the worst: it is
+// what a person who sees the loss of a subnet looks for.
+func TestWorstNoNeighbour(t *testing.T) {
+	t.Parallel()
+	const interval, absent = 200 * time.Millisecond, "192.0.2.99"
+	l := lab.ForTest(t, "engine")
+	nearEnd, _ := l.Connect(l.Host("prober"), l.Host("host"), lab.Link{A: []string{near + "/24"}, B: []string{far + "/24"}})
+	r := newRig(t, nearEnd, 1, interval)
+	dead := config.Target{Type: "ICMPping", Destination: absent + "/32", IsSubnet: true, Timeout: 100 * time.Millisecond}
+	one, many := dead, dead
+	one.Name, one.NbPackets = "one", 1
+	many.Name, many.NbPackets = "many", 8 // on four ports: two probes of a path in a round
+	for _, target := range []config.Target{one, many} {
+		if err := r.Add(planOf(t, interval, [2]uint16{20000, 20003}, target).Targets...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for lost := uint64(0); lost < 9*5; time.Sleep(10 * time.Millisecond) {
+		sum, _ := r.totals()
+		lost = sum.Lost
+	}
+	for _, name := range []string{"one", "many"} {
+		worst, ok := r.Worst(name, 10)
+		if !ok || len(worst) != 1 || worst[0].Address.String() != absent || worst[0].Sent == 0 || worst[0].Answered != 0 {
+			t.Errorf("%s: the worst are %+v, want %s with no answer", name, worst, absent)
+		}
+	}
+}
