@@ -53,6 +53,12 @@ func TestNames(t *testing.T) {
 		}
 	}
 
+	// What has no address is waited for by nobody.
+	eventually(t, "the program is ready", func() bool {
+		status, _ := curl(t, a.Host, "http://127.0.0.1:8000/-/ready")
+		return status == "200"
+	})
+
 	// Another address: the probes go there, and nothing is lost on the way.
 	sent, _ := page.value("icmp_sent_total", "destination=four")
 	dns.set("four.test", "192.0.2.3")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
 
@@ -34,7 +35,9 @@ func (p *prober) healthy() error {
 }
 
 // ready returns nil once every interface is attached and the first round of all
-// targets is complete; from then on it stays so. Any goroutine may call it.
+// targets is complete, but of those that have no address to probe: they have no
+// round, and the others are measured all the same. From then on it stays so. Any
+// goroutine may call it.
 func (p *prober) ready() error {
 	if p.complete.Load() {
 		return nil
@@ -46,11 +49,17 @@ func (p *prober) ready() error {
 			return fmt.Errorf("interface %s is not attached yet", t.name)
 		}
 	}
+	nowhere := map[string]bool{}
+	for _, t := range p.names.shown() {
+		if t.Resolution != metrics.ResolutionPending && t.Address == "" {
+			nowhere[t.Destination] = true
+		}
+	}
 	var snap result.Snapshot
 	var waiting int
 	all := p.store.Series()
 	for _, s := range all {
-		if s.Snapshot(&snap); snap.Rounds == 0 {
+		if s.Snapshot(&snap); snap.Rounds == 0 && !nowhere[s.Labels().Destination] {
 			waiting++
 		}
 	}
