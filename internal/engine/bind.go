@@ -4,6 +4,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
@@ -104,13 +105,13 @@ func (e *Engine) routerFor(targets int) router {
 
 func (e *Engine) bindLeg(t *target, group *plan.Group, s *series, leg uint32, i int, dst netip.Addr, r *answer) {
 	if r.err != nil {
-		e.unbind(t, group, leg, dst, e.reasonOf(r.err), r)
+		e.unbind(t, group, leg, dst, e.reasonOf(r.err), r.err, r)
 		return
 	}
 	route := r.route
 	key := packet.Flow{Proto: s.class.typ.Proto, Local: route.Local, Remote: dst, LocalPort: group.Sources[i].Port, RemotePort: t.plan.DstPort}
 	if size := packet.FrameLen(&key, &s.class.shape); size > min(route.MTU+ethernetHeader, e.maxFrame) {
-		e.unbind(t, group, leg, dst, result.TooLarge, r)
+		e.unbind(t, group, leg, dst, result.TooLarge, e.tooLarge(size, route.MTU), r)
 		return
 	}
 	n, staged := e.staged[leg]
@@ -126,7 +127,7 @@ func (e *Engine) bindLeg(t *target, group *plan.Group, s *series, leg uint32, i 
 			delete(e.staged, leg)
 		}
 		if n = e.acquire(key, t, group, i); n == 0 {
-			e.unbind(t, group, leg, dst, result.TupleBusy, r)
+			e.unbind(t, group, leg, dst, result.TupleBusy, errInUse, r)
 			return
 		}
 		e.staged[leg] = n
@@ -187,21 +188,34 @@ const ethernetHeader = 14
 
 // unbind says once why a leg cannot be sent, and not again for every source
 // port of the same address.
-func (e *Engine) unbind(t *target, group *plan.Group, leg uint32, dst netip.Addr, why result.Reason, r *answer) {
+func (e *Engine) unbind(t *target, group *plan.Group, leg uint32, dst netip.Addr, why result.Reason, err error, r *answer) {
 	l := e.legs.at(leg)
 	if flow, before := l.way(); flow != 0 || before != why || !l.told {
 		l.told = true
 		if !r.told {
 			r.told = true
-			e.Log.Warn("target cannot be sent to", "target", t.plan.Name, "group", group.Name, "address", dst, "reason", why, "error", r.err)
+			e.Log.Warn("target cannot be sent to", "target", t.plan.Name, "group", group.Name, "address", dst, "reason", why, "error", err)
 		}
 	}
 	e.drop(leg, why)
 	// Whatever the reason: a link that is down may have given its routes to another.
-	if errors.As(r.err, new(*netdev.OtherInterfaceError)) && (len(e.astray) == 0 || e.astray[len(e.astray)-1] != t.plan.Name) {
+	if errors.As(err, new(*netdev.OtherInterfaceError)) && (len(e.astray) == 0 || e.astray[len(e.astray)-1] != t.plan.Name) {
 		e.astray = append(e.astray, t.plan.Name)
 	}
 }
+
+// tooLarge says why a frame of size bytes is not sent over a route with this MTU,
+// and what to do.
+func (e *Engine) tooLarge(size, mtu int) error {
+	size -= ethernetHeader
+	if most := e.maxFrame - ethernetHeader; most < mtu {
+		return fmt.Errorf("a packet would have %d bytes, and AF_XDP sockets hold %d on this interface: lower ip_payload_size by %d", size, most, size-most)
+	}
+	return fmt.Errorf("a packet would have %d bytes, and the MTU of the route is %d: lower ip_payload_size by %d, or raise the MTU", size, mtu, size-mtu)
+}
+
+// errInUse says that a path carries another worker's probes.
+var errInUse = errors.New("another target uses the same source port to the same address and port, or did until a moment ago; if it goes on, give their groups source ports of their own")
 
 // errBlocked says that nothing may be sent to an address.
 var errBlocked = errors.New("safety.block_file holds the address, or safety.allow_file does not")

@@ -236,6 +236,7 @@ func TestMTUGrows(t *testing.T) {
 				t.Errorf("large-%s: %s; want %d not sent, too_large", family, show(got), packets)
 			}
 		}
+		r.says(`target cannot be sent to.*=large-ipv4.*reason=too_large error="a packet would have 3020 bytes, and the MTU of the route is 1400: lower ip_payload_size by 1620, or raise the MTU"`)
 		for _, end := range []*lab.End{p.farEnd, p.nearEnd} {
 			must(t, end.Host, "ip", "link", "set", end.Name, "mtu", "3500")
 		}
