@@ -89,6 +89,11 @@ func (t *neighbours) next(now time.Time) (n *neighbour, unicast bool, again time
 	}
 }
 
+// unasked takes back the question that next asked for and that could not leave:
+// what our own side did not ask is no silence of the neighbour's. It is asked
+// again as soon as it would have been if it did not answer.
+func (n *neighbour) unasked() { n.asks-- }
+
 // first returns the neighbour that is due and whose turn it is, or when the
 // next one is due.
 func (t *neighbours) first(now time.Time) (*neighbour, time.Time) {

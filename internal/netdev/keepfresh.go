@@ -48,10 +48,14 @@ func (l *Link) keepFresh(hops *neighbours, asks *askSockets) {
 				n.src = l.askAs(n.hop.Addr, &linkLocal)
 			}
 			if n.hop.Addr.Is6() && n.src.IsUnspecified() {
-				continue // without an address nobody can answer us
+				// Without an address nobody can answer us: while ours are being
+				// checked for duplicates, for one or two seconds after the link is up.
+				n.unasked()
+				continue
 			}
 			if err := asks.ask(frame[:], l.MAC(), n.src, n.hop.Addr, n.mac, unicast); err != nil {
 				l.log.Debug("a neighbour could not be asked", "addr", n.hop.Addr, "err", err)
+				n.unasked()
 			}
 		}
 		select {

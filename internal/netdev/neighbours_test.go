@@ -88,6 +88,24 @@ func TestNeighbourNeverAnswers(t *testing.T) {
 	c.want(h, HopReady, macA)
 }
 
+// What could not be asked is no silence: the neighbour stays pending until
+// questions that left are not answered.
+func TestNeighbourNotAsked(t *testing.T) {
+	c := newClock(t)
+	h := c.use(hopA)
+	for range 50 {
+		n, _, again := c.hops.next(c.now)
+		if n != nil {
+			n.unasked()
+			_, _, again = c.hops.next(c.now)
+		}
+		c.now = again
+	}
+	c.want(h, HopPending, [6]byte{})
+	c.run(5 * time.Second)
+	c.want(h, HopFailed, [6]byte{})
+}
+
 func TestNeighbourSilentlyReplaced(t *testing.T) {
 	c := newClock(t)
 	h := c.use(hopA)
