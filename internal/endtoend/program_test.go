@@ -3,7 +3,6 @@
 package endtoend
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -48,27 +46,9 @@ var users atomic.Uint32
 type program struct {
 	t      *testing.T
 	cmd    *exec.Cmd
-	stdout output
-	stderr output
+	stdout lab.Buffer
+	stderr lab.Buffer
 	ended  chan struct{}
-}
-
-// output collects what a process writes. Any goroutine may use it.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // start starts the program. It is killed when the test ends, or this process.

@@ -3,7 +3,6 @@
 package push
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
 // patience bounds every wait for something that takes moments on an idle
@@ -44,32 +44,14 @@ func numbered() Page {
 	}
 }
 
-// lockedBuffer may be written and read at once.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // settings push to a server; tests make pages themselves.
 func settings(url string) config.Push {
 	return config.Push{URL: url + "/api/v1/import/prometheus?authKey=" + hidden, Interval: time.Hour, Timeout: patience, Buffer: 1 << 20}
 }
 
-func pusher(t *testing.T, s config.Push) (*Pusher, *lockedBuffer) {
+func pusher(t *testing.T, s config.Push) (*Pusher, *lab.Buffer) {
 	t.Helper()
-	log := new(lockedBuffer)
+	log := new(lab.Buffer)
 	p := New(numbered(), slog.New(slog.NewTextHandler(log, nil)))
 	p.Configure(s, "probe1")
 	t.Cleanup(func() {

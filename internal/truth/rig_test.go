@@ -10,10 +10,10 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
@@ -35,7 +35,7 @@ type run struct {
 	cancel   context.CancelFunc
 	interval time.Duration
 	phase    time.Duration // when in each interval the rounds begin
-	log      lockedBuffer
+	log      lab.Buffer
 	file     string         // the configuration
 	content  map[string]any // of file
 	excused  uint64         // probes lost that whole may yet find excused by unable
@@ -270,22 +270,4 @@ func (r *run) wait(is func() bool, limit time.Duration, what func() string) {
 			r.t.Fatalf("after %v: %s", limit, what())
 		}
 	}
-}
-
-// lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -3,7 +3,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +25,7 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
 // certificate writes cert.pem and key.pem for 127.0.0.1 into dir.
@@ -146,7 +145,7 @@ func TestConfigFile(t *testing.T) {
 func TestSpoiltWhileServed(t *testing.T) {
 	dir := t.TempDir()
 	pool := certificate(t, dir)
-	var log lockedBuffer
+	var log lab.Buffer
 	opt := options()
 	opt.Log = slog.New(slog.NewTextHandler(&log, nil))
 	opt.ConfigFile = write(t, dir, "web.yml", withTLS, 0o600)
@@ -173,24 +172,6 @@ func TestSpoiltWhileServed(t *testing.T) {
 	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "key.pem") || !strings.Contains(text, "level=WARN") {
 		t.Errorf("log:\n%s", text)
 	}
-}
-
-// lockedBuffer may be written and read at once.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // Each fault is one line with the key it belongs to, and a way out.
