@@ -21,10 +21,9 @@ type wanted struct {
 // what is not among names is forgotten. Any goroutine may call it.
 func (f *Refresher) Follow(names []Name, again bool) {
 	f.mu.Lock()
-	if f.wanted != nil && f.wanted.again {
-		again = true // nobody has done it yet
-	}
-	f.wanted = &wanted{names, again}
+	// Each is done in turn: who left out a name has forgotten its address, and is
+	// told it anew when the name is back at once.
+	f.wanted = append(f.wanted, wanted{names, again})
 	took := make(map[string]*atomic.Int64, len(names))
 	for _, n := range names {
 		if took[n.Target] = f.took[n.Target]; took[n.Target] == nil {
@@ -42,12 +41,17 @@ func (f *Refresher) Follow(names []Name, again bool) {
 // turn makes what is followed what is wanted, and returns it by target.
 func (f *Refresher) turn(all map[string]*entry, queue *dueQueue) map[string]*entry {
 	f.mu.Lock()
-	w := f.wanted
+	asked := f.wanted
 	f.wanted = nil
 	f.mu.Unlock()
-	if w == nil {
-		return all
+	for _, w := range asked {
+		all = w.follow(all, queue)
 	}
+	return all
+}
+
+// follow makes what is followed what w wants.
+func (w *wanted) follow(all map[string]*entry, queue *dueQueue) map[string]*entry {
 	now := time.Now()
 	next := make(map[string]*entry, len(w.names))
 	for _, n := range w.names {

@@ -76,3 +76,26 @@ func TestFollow(t *testing.T) {
 		told()
 	})
 }
+
+// A target that goes and comes back before anybody looked has its address told
+// anew: who left it out has forgotten it.
+func TestFollowTwiceAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tb := newTable()
+		tb.set("a", "192.0.2.1")
+		tb.set("b", "192.0.2.2")
+		a, b := Name{"target", "a", "ipv4", time.Minute, 0}, Name{"target", "b", "ipv4", time.Minute, 0}
+		f := New(quiet, tb.lookup).Refresh(t.Context(), []Name{a})
+		synctest.Wait()
+		f.Take()
+		for _, between := range [][]Name{nil, {b}} {
+			f.Follow(between, false)
+			f.Follow([]Name{a}, false)
+			synctest.Wait()
+			told := f.Take()
+			if len(told) == 0 || told[len(told)-1].New.String() != "192.0.2.1" {
+				t.Errorf("with %v between: told %v, want its address", between, news(told))
+			}
+		}
+	})
+}

@@ -46,7 +46,8 @@ func Names(cfg *config.Config) []Name {
 // Old, with Err), or fails no more (New is Old, without).
 type Change struct {
 	Target string
-	Host   string        // the name, which Follow may have changed since
+	Host   string        // the name, which Follow may have changed since, as it may
+	Family string        // this
 	Old    netip.Addr    // zero: it had none
 	New    netip.Addr    // zero: it has none, and Err says why
 	Err    error         // of the last question
@@ -61,7 +62,7 @@ type Refresher struct {
 
 	mu      sync.Mutex
 	pending []Change
-	wanted  *wanted // not yet seen by the goroutine that asks; nil: nothing new
+	wanted  []wanted // not yet seen by the goroutine that asks
 	news    chan struct{}
 	took    map[string]*atomic.Int64 // by target: how long the last question took, ns; 0: none was asked
 }
@@ -215,7 +216,7 @@ func (f *Refresher) report(e *entry, addr netip.Addr) {
 		log.Warn("target has no address", "error", e.err)
 	}
 	f.mu.Lock()
-	f.pending = append(f.pending, Change{Target: e.Target, Host: e.Host, Old: e.addr, New: addr, Err: e.err, Took: e.took})
+	f.pending = append(f.pending, Change{Target: e.Target, Host: e.Host, Family: e.Family, Old: e.addr, New: addr, Err: e.err, Took: e.took})
 	f.mu.Unlock()
 	select {
 	case f.changed <- struct{}{}:
