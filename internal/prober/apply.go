@@ -70,6 +70,9 @@ func (p *prober) apply(next *config.Config, again bool) (Report, error) {
 	p.adopt(c)
 	p.names.refresher.Follow(resolve.Names(next), again)
 	failed = append(failed, p.install(c))
+	if again {
+		failed = append(failed, p.tryRefused())
+	}
 	p.heed(next, p.plan.Warnings)
 	r := &c.report
 	p.Log.Info("configuration carried out", "added", len(r.Added), "changed", len(r.Changed), "removed", len(r.Removed),

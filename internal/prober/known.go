@@ -15,6 +15,7 @@ import (
 type known struct {
 	hosts   map[string]resolve.Name
 	addrs   map[string][]netip.Addr // none: it has no address
+	refused map[string][]netip.Addr // addresses that could not be carried out, until a reload
 	waiting map[string]bool         // whose first answer is not in
 	failing map[string]bool         // whose last question had no answer; they may have an address all the same
 	changes map[string]uint64
@@ -24,7 +25,7 @@ type known struct {
 // carry returns what of it is known of the names of another configuration.
 func (k *known) carry(next *config.Config) known {
 	out := known{
-		hosts: map[string]resolve.Name{}, addrs: map[string][]netip.Addr{}, waiting: map[string]bool{},
+		hosts: map[string]resolve.Name{}, addrs: map[string][]netip.Addr{}, refused: map[string][]netip.Addr{}, waiting: map[string]bool{},
 		failing: map[string]bool{}, changes: map[string]uint64{}, places: map[string]plan.Place{},
 	}
 	for _, name := range resolve.Names(next) {
@@ -36,6 +37,9 @@ func (k *known) carry(next *config.Config) known {
 		}
 		if addrs, ok := k.addrs[name.Target]; ok {
 			out.addrs[name.Target] = addrs
+		}
+		if addrs, ok := k.refused[name.Target]; ok {
+			out.refused[name.Target] = addrs
 		}
 		if k.waiting[name.Target] {
 			out.waiting[name.Target] = true

@@ -5,6 +5,7 @@ package prober
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -52,7 +53,7 @@ func (p *prober) resolveNames(ctx context.Context) {
 func (p *prober) take() (changed []string) {
 	seen := map[string]bool{}
 	for _, c := range p.names.refresher.Take() {
-		if p.names.hosts[c.Target].Host != c.Host {
+		if n := p.names.hosts[c.Target]; n.Host != c.Host || n.Family != c.Family {
 			continue // the configuration names another one now
 		}
 		delete(p.names.waiting, c.Target)
@@ -67,6 +68,7 @@ func (p *prober) take() (changed []string) {
 			continue // its resolver fails, or no more, and the address stays
 		}
 		delete(p.names.addrs, c.Target)
+		delete(p.names.refused, c.Target)
 		if c.New.IsValid() {
 			p.names.addrs[c.Target] = []netip.Addr{c.New}
 			if !p.ports.isSelf(c.New) { // as in netprobify
@@ -78,8 +80,13 @@ func (p *prober) take() (changed []string) {
 }
 
 // move gives targets their new addresses. A target that had one keeps its
-// counters and its schedule.
+// counters and its schedule. One that cannot be probed at its new address, for a
+// cap for one, has none until it changes again or a reload; it spoils none of the
+// others.
 func (p *prober) move(changed []string) error {
+	if len(changed) == 0 {
+		return nil
+	}
 	places := make([]plan.Place, 0, len(changed)) // of those that are probed
 	for _, name := range changed {
 		if at := p.names.places[name]; at.Planned >= 0 {
@@ -87,13 +94,14 @@ func (p *prober) move(changed []string) error {
 		}
 	}
 	moved, err := p.readdress(places)
+	if half := len(changed) / 2; err != nil && half > 0 {
+		return errors.Join(p.move(changed[:half]), p.move(changed[half:]))
+	}
 	if err != nil {
-		// What changed cannot be carried out, a cap for one. The targets
-		// concerned have no address until they change again; the others go on.
-		for _, name := range changed {
-			delete(p.names.addrs, name)
-		}
-		p.Log.Error("targets cannot be probed at their new addresses", "targets", changed, "error", err)
+		name := changed[0]
+		p.names.refused[name] = p.names.addrs[name]
+		delete(p.names.addrs, name)
+		p.Log.Error("target cannot be probed at its new address", "target", name, "error", err)
 		if moved, err = p.readdress(places); err != nil {
 			return err
 		}
@@ -109,6 +117,15 @@ func (p *prober) move(changed []string) error {
 	p.plan = &next
 	p.describe(changed...)
 	return errors.Join(failed...)
+}
+
+// tryRefused moves targets to the addresses that could not be carried out
+// before.
+func (p *prober) tryRefused() error {
+	names := slices.Sorted(maps.Keys(p.names.refused))
+	maps.Copy(p.names.addrs, p.names.refused)
+	clear(p.names.refused)
+	return p.move(names)
 }
 
 func (p *prober) readdress(places []plan.Place) ([]*plan.Target, error) {

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prober
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/push"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/resolve"
+)
+
+// still is a prober that has done everything but begin: the test's goroutine is
+// that of control. No name resolves; the test says what they lead to.
+type still struct {
+	*prober
+	t    *testing.T
+	dir  string
+	ends []*lab.End
+}
+
+// newStill makes one with a veth pair per network, "198.51.100.0/24" and so on,
+// and these sections of a configuration.
+func newStill(t *testing.T, networks int, sections ...string) *still {
+	t.Helper()
+	l := lab.ForTest(t, "prober")
+	near, far := l.Host("near"), l.Host("far")
+	s := &still{t: t, dir: t.TempDir()}
+	for i := range networks {
+		end, _ := l.Connect(near, far, lab.Link{A: []string{fmt.Sprintf("198.51.%d.1/24", 100+i)}, B: []string{fmt.Sprintf("198.51.%d.2/24", 100+i)}})
+		s.ends = append(s.ends, end)
+	}
+	s.prober = &prober{
+		Options: Options{NetNS: near.Netns, Config: filepath.Join(s.dir, "netprobe.yaml"), Settings: filepath.Join(s.dir, "settings.yaml"), Log: slog.New(slog.DiscardHandler)},
+		secret:  packet.NewSecret(), astray: make(chan struct{}, 1), life: t.Context(),
+	}
+	for _, e := range s.ends {
+		s.Ifaces = append(s.Ifaces, e.Name)
+	}
+	s.write(sections...)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(s.configure())
+	must(s.openLinks(t.Context()))
+	t.Cleanup(func() {
+		if err := s.ports.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.pusher = push.New(nil, s.Log)
+	nobody := func(context.Context, string, string) ([]netip.Addr, error) { return nil, errors.New("no answer") }
+	s.names.known = s.names.carry(s.cfg)
+	s.names.refresher = resolve.New(s.Log, nobody).Refresh(t.Context(), nil)
+	first, err := s.prepare(t.Context(), s.cfg)
+	must(err)
+	s.adopt(first)
+	s.limiter = engine.NewLimiter(float64(s.cfg.Safety.MaxPPS))
+	must(s.ports.attach(s.prober, first))
+	must(s.install(first))
+	return s
+}
+
+// write writes the configuration, and beside it settings with this cap for a /24.
+func (s *still) write(sections ...string) {
+	s.t.Helper()
+	for file, text := range map[string]string{
+		s.Config:   strings.Join(append([]string{"global: {probe_name: still, interval: 1, dns_update_interval: 60, logging_level: INFO, prometheus_port: 8000}", "groups: {g: {src_port_a: 20000, src_port_z: 20003}}"}, sections[1:]...), "\n") + "\n",
+		s.Settings: sections[0] + "\n",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// reloads loads and carries out what was written.
+func (s *still) reloads() {
+	s.t.Helper()
+	next, err := s.load()
+	if err == nil {
+		_, err = s.apply(next, true)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// addressed are the targets that have an address, as the plan and the metrics
+// say.
+func (s *still) addressed() (all []string) {
+	s.t.Helper()
+	for _, t := range s.plan.Targets {
+		if len(t.Addrs) > 0 {
+			all = append(all, t.Name)
+		}
+	}
+	for _, m := range s.names.shown() {
+		if slices.Contains(all, m.Destination) != (m.Address != "") {
+			s.t.Errorf("%s is at %q, as the metrics say", m.Destination, m.Address)
+		}
+	}
+	return all
+}
+
+func named(names ...string) string {
+	var b strings.Builder
+	b.WriteString("targets:")
+	for _, n := range names {
+		fmt.Fprintf(&b, "\n  %s: {type: ICMPping, destination: %s.example, nb_packets: 1}", n, n)
+	}
+	return b.String()
+}
+
+// Names that change together: one whose new address cannot be carried out
+// spoils none of the others, and is probed once a reload allows it.
+func TestMoveThatDoesNotFit(t *testing.T) {
+	all := []string{"a", "b", "c", "d", "e"}
+	s := newStill(t, 2, "safety: {max_prefix_pps: 3}", named(all...))
+	for i, name := range all {
+		s.names.addrs[name] = []netip.Addr{netip.AddrFrom4([4]byte{198, 51, 100, byte(10 + i)})}
+	}
+	s.names.addrs["c"] = []netip.Addr{netip.MustParseAddr("198.51.101.10")}
+	if err := s.move(all); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.addressed(); len(got) != 4 || !slices.Contains(got, "c") {
+		t.Errorf("%v have an address, want c and three of the four others", got)
+	}
+	s.reloads()
+	if got := s.addressed(); len(got) != 4 {
+		t.Errorf("after a reload that allows no more: %v have an address, want four", got)
+	}
+	s.write("safety: {max_prefix_pps: 4}", named(all...))
+	s.reloads()
+	if got := s.addressed(); !slices.Equal(got, all) {
+		t.Errorf("after a reload that allows them: %v have an address, want %v", got, all)
+	}
+}
