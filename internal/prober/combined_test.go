@@ -151,3 +151,29 @@ func TestMoveThatDoesNotFit(t *testing.T) {
 		t.Errorf("after a reload that allows them: %v have an address, want %v", got, all)
 	}
 }
+
+// An interface was made again, and its port has not taken it up yet: the route
+// leads there, and a reload at this moment must not call that a fault.
+func TestReloadBeforeReopen(t *testing.T) {
+	targets := func(addrs ...string) string {
+		text := "targets:"
+		for i, a := range addrs {
+			text += fmt.Sprintf("\n  t%d: {type: ICMPping, destination: %s, nb_packets: 1}", i, a)
+		}
+		return text
+	}
+	s := newStill(t, 2, "safety: {max_prefix_pps: 3}", targets("198.51.100.2", "198.51.101.2"))
+	name := s.ends[0].Name
+	for _, line := range []string{"link del " + name, "link add " + name + " type veth peer name other", "addr add 198.51.100.1/24 dev " + name, "link set " + name + " up", "link set other up"} {
+		if out, err := s.ends[0].Host.Exec(t.Context(), "ip", strings.Fields(line)...); err != nil {
+			t.Fatalf("ip %s: %v: %s", line, err, out)
+		}
+	}
+	s.write("safety: {max_prefix_pps: 3}", targets("198.51.100.2", "198.51.101.2", "198.51.100.3"))
+	s.reloads()
+	for target, want := range map[string]string{"t0": name, "t1": s.ends[1].Name, "t2": name} {
+		if got := s.placed[target]; got == nil || got.name != want {
+			t.Errorf("%s is probed by %v, want %s", target, got, want)
+		}
+	}
+}

@@ -55,15 +55,19 @@ func (ps ports) isLocal(a netip.Addr, log *slog.Logger) bool {
 // foreign as in safety.foreign_source.
 func (ps ports) leaving(dst, src netip.Addr, foreign bool) (*port, error) {
 	var last error
+	var other *netdev.OtherInterfaceError
 	for _, port := range ps {
 		_, err := port.route(dst, src, foreign)
 		if err == nil {
 			return port, nil
 		}
 		last = err
-		if !errors.As(err, new(*netdev.OtherInterfaceError)) {
-			break // no other interface has a better answer: the kernel has one table
+		if !errors.As(err, &other) {
+			return nil, err // no other interface has a better answer: the kernel has one table
 		}
+	}
+	if port := ps.named(other.Name); port != nil {
+		return port, nil // made again, which the port has not seen yet: it takes it up
 	}
 	return nil, last
 }
