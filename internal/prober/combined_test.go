@@ -177,3 +177,38 @@ func TestReloadBeforeReopen(t *testing.T) {
 		}
 	}
 }
+
+// Many targets whose route goes to another interface go with it, each once,
+// whoever tells of them twice.
+func TestRehomeMany(t *testing.T) {
+	const count = 300
+	var b strings.Builder
+	b.WriteString("targets:")
+	for i := range count {
+		fmt.Fprintf(&b, "\n  t%d: {type: ICMPping, destination: 10.0.%d.%d, nb_packets: 1}", i, i/200, 1+i%200)
+	}
+	s := newStill(t, 2, "safety: {max_prefix_pps: 1000}", "targets: {first: {type: ICMPping, destination: 198.51.100.2, nb_packets: 1}}")
+	s.ends[0].Host.SetRoute("10.0.0.0/16", lab.Hop{Via: "198.51.100.2"})
+	s.write("safety: {max_prefix_pps: 1000}", b.String())
+	s.reloads()
+	var names []string
+	for _, pt := range s.plan.Targets {
+		names = append(names, pt.Name)
+	}
+	s.ends[0].Host.DelRoute("10.0.0.0/16")
+	s.ends[0].Host.SetRoute("10.0.0.0/16", lab.Hop{Via: "198.51.101.2"})
+	if err := s.rehome(append(names, names...)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if got := s.placed[name]; got != s.ports[1] {
+			t.Fatalf("%s is probed by %v, want %s", name, got.name, s.ports[1].name)
+		}
+	}
+	if got := len(s.store.Series()); got != count {
+		t.Errorf("%d series, want %d", got, count)
+	}
+	if worst, _ := s.ports[0].engine.Worst("", count); len(worst) > 0 {
+		t.Errorf("the interface before still has %d addresses", len(worst))
+	}
+}

@@ -190,25 +190,35 @@ func (p *prober) rehome(targets []string) error {
 			planned[t.Name] = t
 		}
 	}
-	for _, name := range targets {
-		t := planned[name]
-		if t == nil {
-			continue
+	// All at once: with one of them the engines look at all that they probe.
+	remove, add := map[*port][]string{}, map[*port][]*plan.Target{}
+	choose := func() error {
+		for _, name := range targets {
+			t, was := planned[name], p.placed[name]
+			if t == nil {
+				continue
+			}
+			port, err := p.ports.of(t, p.cfg.Safety.ForeignSource)
+			if err != nil || port == was {
+				continue // not ours to probe now; its probes are not sent
+			}
+			p.Log.Info("the route went to another interface", "target", name, "interface", port.link.Name())
+			remove[was], add[port] = append(remove[was], name), append(add[port], t)
+			p.placed[name] = port
 		}
-		port, err := p.ports.of(t, p.cfg.Safety.ForeignSource)
-		if err != nil || port == p.placed[name] {
-			continue // not ours to probe now; its probes are not sent
-		}
-		p.Log.Info("the route went to another interface", "target", name, "interface", port.link.Name())
-		if err := p.placed[name].engine.Remove(name); err != nil {
-			return err
-		}
-		if err := port.engine.Add(t); err != nil {
-			return err
-		}
-		p.placed[name] = port
+		return nil
 	}
-	return nil
+	if p.ports.withRoutes(len(targets), choose) != nil {
+		_ = choose() // by asking the kernel for each
+	}
+	var failed []error
+	for port, names := range remove {
+		failed = append(failed, port.engine.Remove(names...))
+	}
+	for port, plans := range add {
+		failed = append(failed, port.engine.Add(plans...))
+	}
+	return errors.Join(failed...)
 }
 
 // describe makes what the metrics say of the targets beside their figures: of
