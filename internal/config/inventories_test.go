@@ -135,6 +135,7 @@ func TestInventoryFlood(t *testing.T) {
 	for i := range 500 {
 		fmt.Fprintf(&b, "{%q: 1}\n", fmt.Sprint("key", i))
 	}
+	b.WriteString(`{"hostname": "good", "type": "ICMPping", "destination": "192.0.2.1", "groups": ["standard"]}`)
 	c := mustLoad(t, Options{File: inventoryOf(t, b.String())})
 	if n := len(c.Warnings); n != maxBadNamed+1+maxKeysNamed+1 {
 		t.Errorf("%d warnings", n)

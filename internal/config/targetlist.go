@@ -116,7 +116,7 @@ func (l *listing) lines(r io.ReadSeeker) (*TargetList, error) {
 			return nil, l.tooBad()
 		}
 	}
-	return l.conclude(), nil
+	return l.conclude()
 }
 
 // document reads a list of JSON or YAML.
@@ -136,7 +136,7 @@ func (l *listing) document(data []byte, format string) (*TargetList, error) {
 			return nil, l.tooBad()
 		}
 	}
-	return l.conclude(), nil
+	return l.conclude()
 }
 
 func (l *listing) yaml(data []byte) (*TargetList, error) {
@@ -172,7 +172,7 @@ func (l *listing) yaml(data []byte) (*TargetList, error) {
 			return nil, l.tooBad()
 		}
 	}
-	return l.conclude(), nil
+	return l.conclude()
 }
 
 // errTooMany is why a list is refused as a whole that has no other fault.
@@ -231,8 +231,13 @@ func (l *listing) reject(f Fault) {
 	}
 }
 
-// conclude says what is left to say of the whole list.
-func (l *listing) conclude() *TargetList {
+// conclude says what is left to say of the whole list. One that has nothing but
+// bad targets is none: somebody's error page, most likely, and no wish to probe
+// nothing.
+func (l *listing) conclude() (*TargetList, error) {
+	if l.bad > 0 && len(l.list.targets) == 0 {
+		return nil, fmt.Errorf("it holds no target that can be probed, and %d bad; correct it, the first is: %s", l.bad, l.list.warnings[0])
+	}
 	warn := func(f Fault) {
 		f.File = l.list.from
 		l.list.warnings = append(l.list.warnings, f)
@@ -252,7 +257,7 @@ func (l *listing) conclude() *TargetList {
 	if l.unknownMore > 0 {
 		warn(Fault{Line: l.unknownMore, Read: "further keys that are not known here, from this line on, are ignored", Allowed: allowed})
 	}
-	return l.list
+	return l.list, nil
 }
 
 // loadInventories reads the lists that are in files, and says of each what it

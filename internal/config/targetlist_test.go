@@ -110,8 +110,9 @@ func TestDiscovered(t *testing.T) {
 		`[{"targets": ["192.0.2.1"], "labels": {"__netprobe_type": "icmp"}}]`:  `type: read "icmp"`,
 		`[{"targets": ["192.0.2.1"], "labels": {"__netprobe_dst_port": "0"}}]`: `dst_port: read 0`,
 	} {
-		l := mustRead(t, c, 0, text)
-		if len(l.warnings) != 1 || !strings.Contains(l.warnings[0].String(), says) || !strings.Contains(l.warnings[0].String(), "not loaded") {
+		good := `[{"targets": ["192.0.2.9"]}, `
+		l := mustRead(t, c, 0, good+text[1:])
+		if len(l.targets) < 1 || len(l.warnings) != 1 || !strings.Contains(l.warnings[0].String(), says) || !strings.Contains(l.warnings[0].String(), "not loaded") {
 			t.Errorf("%s: %v, want one that says %q", text, l.warnings, says)
 		}
 	}
@@ -143,6 +144,10 @@ func TestRubbish(t *testing.T) {
 		{0, "- {targets: [a" + strings.Repeat(", a", 20) + "], labels: {__netprobe_type: ICMPping, __netprobe_groups: standard}}", "more than 20 targets"},
 		{1, "- {}\n---\n- {}", "more than one YAML document"},
 		{2, "{}", "no JSON list"},
+		{0, `{"error": "down for maintenance"}`, "no target that can be probed, and 1 bad; correct it, the first is: inventory a:1: "},
+		{0, `[{"error": "down for maintenance"}]`, "no target that can be probed, and 1 bad"},
+		{1, "- error", "no target that can be probed, and 1 bad"},
+		{3, "502 Bad Gateway\nnginx", "no target that can be probed, and 2 bad; correct it, the first is: inventory l:1: inventories.l: not JSON"},
 		{2, "", "line 1"},
 		{0, "[" + strings.Repeat(`{"hostname": "x"},`, 600_000) + "{}]", "more than 1000 of its targets are bad"},
 		{3, strings.Repeat("rubbish\n", 1_500_000), "more than 1000 of its targets are bad"},
