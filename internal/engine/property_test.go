@@ -4,18 +4,14 @@ package engine_test
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	mdpacket "github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
@@ -26,8 +22,7 @@ const near, far = "192.0.2.1", "192.0.2.2"
 
 // watcher notes when a probe to which address arrives at the far end of a link.
 type watcher struct {
-	conn  *mdpacket.Conn
-	ended sync.WaitGroup
+	frames *lab.Frames
 
 	mu   sync.Mutex
 	seen map[netip.Addr][]time.Time
@@ -35,42 +30,15 @@ type watcher struct {
 
 func watch(t *testing.T, at *lab.End) *watcher {
 	t.Helper()
-	w := &watcher{seen: map[netip.Addr][]time.Time{}}
-	err := at.Host.Do(func() (err error) {
-		w.conn, err = mdpacket.Listen(&net.Interface{Index: at.Index, Name: at.Name, MTU: 1500}, mdpacket.Raw, unix.ETH_P_IP, nil)
-		return err
-	})
-	if err == nil {
-		err = w.conn.SetReadDeadline(time.Time{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.ended.Go(func() {
-		b := make([]byte, 2048)
-		for {
-			n, _, err := w.conn.ReadFrom(b)
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return
-			}
-			if err != nil {
-				t.Errorf("watching for probes: %v", err)
-				return
-			}
-			if dst, ok := probed(b[:n]); ok {
-				w.mu.Lock()
-				w.seen[dst] = append(w.seen[dst], time.Now())
-				w.mu.Unlock()
-			}
+	w := &watcher{frames: at.Frames(unix.ETH_P_IP), seen: map[netip.Addr][]time.Time{}}
+	w.frames.Each(func(frame []byte) {
+		if dst, ok := probed(frame); ok {
+			w.mu.Lock()
+			w.seen[dst] = append(w.seen[dst], time.Now())
+			w.mu.Unlock()
 		}
 	})
-	t.Cleanup(func() { w.stop(); _ = w.conn.Close() })
 	return w
-}
-
-func (w *watcher) stop() {
-	_ = w.conn.SetReadDeadline(time.Now())
-	w.ended.Wait()
 }
 
 // of returns when probes of a target arrived, in order.
@@ -239,9 +207,8 @@ func asPlanned(t *testing.T, queues int) {
 		tg.goneBy = time.Now()
 	}
 	time.Sleep(2 * interval)
-	w.stop()
-	if st, err := w.conn.Stats(); err != nil || st.Drops != 0 {
-		t.Fatalf("the far side missed %d frames (%v): the test is void", st.Drops, err)
+	if err := w.frames.Stop(); err != nil {
+		t.Fatalf("the far side missed probes: the test is void: %v", err)
 	}
 	for _, tg := range targets {
 		at := w.of(tg)

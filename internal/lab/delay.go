@@ -67,11 +67,11 @@ func (l *Lab) ConnectDelayed(a, b *Host, link Link) (*End, *End, *Wire) {
 }
 
 func (w *Wire) start(a, b *End) error {
-	ca, err := listenFrames(a)
+	ca, err := listenStamped(a)
 	if err != nil {
 		return err
 	}
-	cb, err := listenFrames(b)
+	cb, err := listenStamped(b)
 	if err != nil {
 		return errors.Join(err, ca.Close())
 	}
@@ -91,25 +91,14 @@ func (w *Wire) start(a, b *End) error {
 	return nil
 }
 
-// listenFrames opens a socket that takes and sends whole frames on an end, and
-// has the kernel stamp them.
-func listenFrames(e *End) (*packet.Conn, error) {
-	var c *packet.Conn
-	err := e.Host.Do(func() (err error) {
-		c, err = packet.Listen(&net.Interface{Index: e.Index, Name: e.Name, MTU: 1500}, packet.Raw, unix.ETH_P_ALL, nil)
-		return err
-	})
+// listenStamped opens a socket for all frames of an end, and has the kernel stamp
+// them.
+func listenStamped(e *End) (*packet.Conn, error) {
+	c, err := listenFrames(e, unix.ETH_P_ALL)
 	if err != nil {
-		return nil, fmt.Errorf("opening a packet socket on %s of %s: %w", e.Name, e.Host.Name, err)
+		return nil, err
 	}
-	raw, err := c.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) {
-			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 32<<20)
-			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-		})
-	}
-	if err != nil {
+	if err := setOption(c, unix.SO_TIMESTAMPNS, 1); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("asking for receive times on %s of %s: %w", e.Name, e.Host.Name, err)
 	}

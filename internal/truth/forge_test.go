@@ -4,16 +4,11 @@ package truth
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"net"
-	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	mdpacket "github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
@@ -22,13 +17,11 @@ import (
 // forger listens beside a host's stack to the replies that it sends, and sends
 // forged and repeated ones from the same interface.
 type forger struct {
-	t     *testing.T
-	conn  *mdpacket.Conn
-	to    *mdpacket.Addr
-	ended sync.WaitGroup
+	t      *testing.T
+	frames *lab.Frames
 
 	// The first replies of each kind, to be repeated when they are old. Only
-	// run touches them until stop.
+	// forge touches them until frames stops.
 	kept    [][]byte
 	perKind map[string]int
 
@@ -43,92 +36,53 @@ const oldReplies = 40
 
 func newForger(t *testing.T, at *lab.End) *forger {
 	t.Helper()
-	f := &forger{t: t, to: &mdpacket.Addr{HardwareAddr: at.Peer.MAC}, perKind: map[string]int{}}
-	err := at.Host.Do(func() (err error) {
-		f.conn, err = mdpacket.Listen(&net.Interface{Index: at.Index, Name: at.Name, MTU: 1500}, mdpacket.Raw, unix.ETH_P_ALL, nil)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := f.conn.SyscallConn()
-	if err == nil {
-		cerr := raw.Control(func(fd uintptr) {
-			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
-		})
-		err = errors.Join(err, cerr)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.ended.Go(f.run)
-	t.Cleanup(func() {
-		f.stop()
-		_ = f.conn.Close()
-	})
+	f := &forger{t: t, frames: at.Frames(unix.ETH_P_ALL), perKind: map[string]int{}}
+	f.frames.Each(f.forge)
 	return f
 }
 
-// stop ends the repeating and forging; send still works.
-func (f *forger) stop() {
-	_ = f.conn.SetReadDeadline(time.Now())
-	f.ended.Wait()
-}
-
 func (f *forger) send(frame []byte) bool {
-	if _, err := f.conn.WriteTo(frame, f.to); err != nil {
-		f.t.Errorf("sending a forged frame: %v", err)
+	if err := f.frames.Send(frame); err != nil {
+		f.t.Error(err)
 		return false
 	}
 	return true
 }
 
-// run repeats every reply, and forges three from it.
-func (f *forger) run() {
-	b := make([]byte, 2048)
-	for {
-		n, _, err := f.conn.ReadFrom(b)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return
-		}
-		if err != nil {
-			f.t.Errorf("listening for replies: %v", err)
-			return
-		}
-		frame := b[:n]
-		r, ok := readReply(frame)
-		if !ok {
-			continue
-		}
-		if f.perKind[r.kind] < oldReplies {
-			f.perKind[r.kind]++
-			f.kept = append(f.kept, append([]byte(nil), frame...))
-		}
-		forge := func(change func(b []byte)) {
-			forged := append([]byte(nil), frame...)
-			change(forged)
-			if f.send(forged) {
-				f.wrong.Add(1)
-			}
-		}
-		forge(func(b []byte) { b[r.token] ^= 0x40 })
-		forge(func(b []byte) { b[r.peer] ^= 0x40 }) // another sender, or another quoted target
+// forge repeats a reply, and forges three from it.
+func (f *forger) forge(frame []byte) {
+	r, ok := readReply(frame)
+	if !ok {
+		return
+	}
+	if f.perKind[r.kind] < oldReplies {
+		f.perKind[r.kind]++
+		f.kept = append(f.kept, append([]byte(nil), frame...))
+	}
+	forge := func(change func(b []byte)) {
 		forged := append([]byte(nil), frame...)
-		forged[r.us] ^= 0x40
+		change(forged)
 		if f.send(forged) {
-			f.elsewhere.Add(1)
+			f.wrong.Add(1)
 		}
-		if r.tcp {
-			forged := append([]byte(nil), frame...)
-			ack := forged[r.token : r.token+4]
-			binary.BigEndian.PutUint32(ack, binary.BigEndian.Uint32(ack)+40000)
-			if f.send(forged) {
-				f.ahead.Add(1)
-			}
+	}
+	forge(func(b []byte) { b[r.token] ^= 0x40 })
+	forge(func(b []byte) { b[r.peer] ^= 0x40 }) // another sender, or another quoted target
+	forged := append([]byte(nil), frame...)
+	forged[r.us] ^= 0x40
+	if f.send(forged) {
+		f.elsewhere.Add(1)
+	}
+	if r.tcp {
+		forged := append([]byte(nil), frame...)
+		ack := forged[r.token : r.token+4]
+		binary.BigEndian.PutUint32(ack, binary.BigEndian.Uint32(ack)+40000)
+		if f.send(forged) {
+			f.ahead.Add(1)
 		}
-		if f.send(frame) {
-			f.repeated.Add(1)
-		}
+	}
+	if f.send(frame) {
+		f.repeated.Add(1)
 	}
 }
 
@@ -211,9 +165,8 @@ func TestForgedRepliesChangeNothing(t *testing.T) {
 		r.wait(func() bool { return f.repeated.Load()+r.unable() >= all }, 4*time.Second, func() string {
 			return fmt.Sprintf("%d replies were repeated, want %d: as many as there were probes", f.repeated.Load(), all)
 		})
-		f.stop()
-		if st, err := f.conn.Stats(); err != nil || st.Drops != 0 {
-			t.Fatalf("the forger missed %d frames (%v): the test is void", st.Drops, err)
+		if err := f.frames.Stop(); err != nil {
+			t.Fatalf("the forger missed replies: the test is void: %v", err)
 		}
 		reason := func(why string) uint64 {
 			n, _ := r.page().sum(t, "netprobe_passed_by_reason_total", `reason="`+why+`"`)

@@ -4,15 +4,11 @@ package truth
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"net"
-	"os"
 	"sync"
 	"testing"
 	"time"
 
-	mdpacket "github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
@@ -22,12 +18,10 @@ import (
 // oddHost answers echo requests over IPv4 to addresses that its host's stack
 // does not have, each address in its own way, and counts.
 type oddHost struct {
-	t     *testing.T
-	conn  *mdpacket.Conn
-	to    *mdpacket.Addr
-	ways  map[[4]byte]func(n int, reply []byte) // n counts the requests to the address, from 0
-	seen  map[[4]byte]int
-	ended sync.WaitGroup
+	t      *testing.T
+	frames *lab.Frames
+	ways   map[[4]byte]func(n int, reply []byte) // n counts the requests to the address, from 0
+	seen   map[[4]byte]int
 
 	held    []byte // for the way that swaps neighbours
 	delayed sync.WaitGroup
@@ -35,55 +29,35 @@ type oddHost struct {
 
 func newOddHost(t *testing.T, at *lab.End, ways func(o *oddHost) map[[4]byte]func(n int, reply []byte)) *oddHost {
 	t.Helper()
-	o := &oddHost{t: t, to: &mdpacket.Addr{HardwareAddr: at.Peer.MAC}, seen: map[[4]byte]int{}}
+	o := &oddHost{t: t, frames: at.Frames(unix.ETH_P_IP), seen: map[[4]byte]int{}}
 	o.ways = ways(o)
-	err := at.Host.Do(func() (err error) {
-		o.conn, err = mdpacket.Listen(&net.Interface{Index: at.Index, Name: at.Name, MTU: 1500}, mdpacket.Raw, unix.ETH_P_IP, nil)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.ended.Go(o.run)
-	t.Cleanup(func() {
-		o.stop()
-		_ = o.conn.Close()
-	})
+	o.frames.Each(o.answer)
+	t.Cleanup(o.stop)
 	return o
 }
 
 // stop ends the answering.
 func (o *oddHost) stop() {
-	_ = o.conn.SetReadDeadline(time.Now())
-	o.ended.Wait()
+	if err := o.frames.Stop(); err != nil {
+		o.t.Error(err)
+	}
 	o.delayed.Wait()
 }
 
 func (o *oddHost) send(frame []byte) {
-	if _, err := o.conn.WriteTo(frame, o.to); err != nil {
-		o.t.Errorf("sending an answer: %v", err)
+	if err := o.frames.Send(frame); err != nil {
+		o.t.Error(err)
 	}
 }
 
-func (o *oddHost) run() {
-	b := make([]byte, 2048)
-	for {
-		n, _, err := o.conn.ReadFrom(b)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return
-		}
-		if err != nil {
-			o.t.Errorf("listening for probes: %v", err)
-			return
-		}
-		if n < 14+20+16 || b[14] != 0x45 || b[14+9] != unix.IPPROTO_ICMP || b[34] != 8 {
-			continue
-		}
-		dst := [4]byte(b[30:34])
-		if way := o.ways[dst]; way != nil {
-			way(o.seen[dst], echoReply(b[:n]))
-			o.seen[dst]++
-		}
+func (o *oddHost) answer(request []byte) {
+	if len(request) < 14+20+16 || request[14] != 0x45 || request[14+9] != unix.IPPROTO_ICMP || request[34] != 8 {
+		return
+	}
+	dst := [4]byte(request[30:34])
+	if way := o.ways[dst]; way != nil {
+		way(o.seen[dst], echoReply(request))
+		o.seen[dst]++
 	}
 }
 
