@@ -220,28 +220,21 @@ func (p *prober) relist(next *config.Config) *config.Config {
 
 // watchLifetimes removes targets whose lifetime is over, until ctx ends.
 func (p *prober) watchLifetimes(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	said := false
-	for {
-		select {
-		case <-ctx.Done():
+	every(ctx, time.Second, func() {
+		if !over(p.current.Load(), time.Now()) {
 			return
-		case now := <-tick.C:
-			if !over(p.current.Load(), now) {
-				continue
-			}
-			err := p.do(ctx, func() error {
-				_, err := p.apply(p.cfg.With(time.Now()), false)
-				return err
-			})
-			if failed := err != nil && ctx.Err() == nil; failed != said {
-				if said = failed; failed {
-					p.Log.Error("cannot remove targets whose lifetime is over", "error", err)
-				}
+		}
+		err := p.do(ctx, func() error {
+			_, err := p.apply(p.cfg.With(time.Now()), false)
+			return err
+		})
+		if failed := err != nil && ctx.Err() == nil; failed != said {
+			if said = failed; failed {
+				p.Log.Error("cannot remove targets whose lifetime is over", "error", err)
 			}
 		}
-	}
+	})
 }
 
 // over says whether the lifetime of some target is over.

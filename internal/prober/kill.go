@@ -17,16 +17,7 @@ const killEvery = 100 * time.Millisecond
 // obeyKillFile stops and resumes all sending until ctx ends, as safety.kill_file
 // of the configuration that is carried out comes and goes.
 func (p *prober) obeyKillFile(ctx context.Context) {
-	tick := time.NewTicker(killEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			p.lookForKillFile()
-		}
-	}
+	every(ctx, killEvery, p.lookForKillFile)
 }
 
 // lookForKillFile looks once. Whatever stands in the way of looking stops

@@ -29,20 +29,13 @@ func (p *prober) listen() error {
 // watchIteration keeps app_iteration_time_seconds: how long a round takes
 // beyond its planned span is how late its probes leave.
 func (p *prober) watchIteration(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			var late time.Duration
-			p.shownMu.RLock()
-			for _, port := range p.ports {
-				late = max(late, port.engine.Stats().Lag)
-			}
-			p.shownMu.RUnlock()
-			p.app.SetIterationTime(late)
+	every(ctx, time.Second, func() {
+		var late time.Duration
+		p.shownMu.RLock()
+		for _, port := range p.ports {
+			late = max(late, port.engine.Stats().Lag)
 		}
-	}
+		p.shownMu.RUnlock()
+		p.app.SetIterationTime(late)
+	})
 }

@@ -29,25 +29,17 @@ const tendEvery = 250 * time.Millisecond
 // What stands in the way is said once, and tried again.
 func (t *port) tend(ctx context.Context, log *slog.Logger) {
 	said := ""
-	tick := time.NewTicker(tendEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, tendEvery, func() {
 		err := t.mend(ctx, log)
 		switch {
 		case ctx.Err() != nil:
-			return
 		case err == nil:
 			said = ""
 		case err.Error() != said:
 			said = err.Error()
 			log.Warn("the interface cannot be probed through as it should be; trying again", "interface", t.name, "error", err)
 		}
-	}
+	})
 }
 
 // mend does what there is to do now.
