@@ -120,7 +120,12 @@ func (e *Engine) bindLeg(t *target, group *plan.Group, s *series, leg uint32, i 
 	}
 	if n == 0 || !e.leads(n, key.Local, key.Remote) {
 		if key.Proto == packet.ICMP {
-			key.LocalPort, key.RemotePort = e.identifier(key, t, group), 0
+			var free bool
+			if key.LocalPort, free = e.identifier(key, t, group); !free {
+				e.unbind(t, group, leg, dst, result.TupleBusy, errIdentifiers, r)
+				return
+			}
+			key.RemotePort = 0
 		}
 		if staged {
 			e.release(n)
@@ -203,6 +208,9 @@ func (e *Engine) unbind(t *target, group *plan.Group, leg uint32, dst netip.Addr
 		e.astray = append(e.astray, t.plan.Name)
 	}
 }
+
+// errIdentifiers says that more targets ping an address than can be told apart.
+var errIdentifiers = errors.New("65,536 pings of this address have all echo identifiers; make them one target with more nb_packets, or fewer targets or groups")
 
 // tooLarge says why a frame of size bytes is not sent over a route with this MTU,
 // and what to do.

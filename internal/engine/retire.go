@@ -123,18 +123,22 @@ func (e *Engine) release(n uint32) {
 
 // identifier chooses an echo identifier for a flow: the same at every start
 // where possible, because identifiers are paths to devices that hash them, and
-// its own, because the flow is found by it.
-func (e *Engine) identifier(key packet.Flow, t *target, group *plan.Group) uint16 {
+// its own, because the flow is found by it. It returns false where all of an
+// address are taken.
+func (e *Engine) identifier(key packet.Flow, t *target, group *plan.Group) (uint16, bool) {
 	h := fnv.New32a()
 	h.Write([]byte(t.plan.Name + "\x00" + group.Name))
 	key.RemotePort = 0
-	for id := uint16(h.Sum32()) | 1; ; id++ {
+	first := uint16(h.Sum32()) | 1
+	for i := range 1 << 16 {
+		id := first + uint16(i)
 		key.LocalPort = id
 		// Its own of a moment ago, before the route went and came, will do.
 		if n, f := e.lookup(e.Secret.Hash(&key), &key); n == 0 || f.users == 0 && f.owner == t.owner() {
-			return id
+			return id, true
 		}
 	}
+	return 0, false
 }
 
 // prune forgets what no answer can belong to any more: first nobody finds it,
