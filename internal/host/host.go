@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"strconv"
@@ -51,6 +52,8 @@ type Feature struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`
 	Lacks string `json:"lacks,omitempty"` // why not, and from which kernel on
+	// Denied: this process may not find out. Lacks says why.
+	Denied bool `json:"denied,omitempty"`
 }
 
 // wanted are the capabilities reported, in the order of capabilities(7).
@@ -149,7 +152,11 @@ func (f Facts) Require(more ...string) error {
 			fmt.Errorf("missing %s; run as root, or grant it to the process", strings.Join(missing, ", ")))
 	}
 	for _, x := range f.Features {
-		if !x.OK {
+		switch {
+		case x.Denied:
+			return exitcode.With(exitcode.Unavailable,
+				fmt.Errorf("%s: refused to this process: %s; see what confines it, such as the seccomp profile of a container", x.Name, x.Lacks))
+		case !x.OK:
 			return exitcode.With(exitcode.Unavailable, fmt.Errorf("kernel %s lacks %s: %s", f.Kernel, x.Name, x.Lacks))
 		}
 	}
@@ -168,8 +175,11 @@ func kernelFeatures() []Feature {
 }
 
 func feature(name, needs string, err error) Feature {
-	if err == nil {
+	switch {
+	case err == nil:
 		return Feature{Name: name, OK: true}
+	case errors.Is(err, fs.ErrPermission):
+		return Feature{Name: name, Lacks: "operation not permitted", Denied: true}
 	}
 	return Feature{Name: name, Lacks: fmt.Sprintf("%s (%v)", needs, err)}
 }

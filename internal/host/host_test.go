@@ -89,6 +89,27 @@ func TestRequire(t *testing.T) {
 	}
 }
 
+// What an ordinary user may not ask the kernel is not known, which says nothing of
+// the kernel.
+func TestFeature(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want Feature
+	}{
+		{nil, Feature{Name: "x", OK: true}},
+		{unix.EINVAL, Feature{Name: "x", Lacks: "needs kernel 4.8 (invalid argument)"}},
+		{fmt.Errorf("load program: %w", unix.EPERM), Feature{Name: "x", Lacks: "operation not permitted", Denied: true}},
+	} {
+		if d := cmp.Diff(test.want, feature("x", "needs kernel 4.8", test.err)); d != "" {
+			t.Errorf("%v: %s", test.err, d)
+		}
+	}
+	f := Facts{Capabilities: []Capability{{"CAP_NET_ADMIN", true}, {"CAP_NET_RAW", true}, {"CAP_SYS_ADMIN", true}}, Features: []Feature{feature("x", "", unix.EPERM)}}
+	if err := f.Require(); exitcode.Of(err) != exitcode.Unavailable || !strings.Contains(err.Error(), "x: refused to this process") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestParseCapabilitiesRefuses(t *testing.T) {
 	for _, status := range []string{"", "CapEff:\n", "CapEff:\tzz\n", "CapPrm:\t00\n"} {
 		if held, err := parseCapabilities([]byte(status)); err == nil {

@@ -93,9 +93,12 @@ func (r *Report) Rows() []Row {
 	}
 	add("kernel", r.Host.Kernel)
 	for _, f := range r.Host.Features {
-		if f.OK {
+		switch {
+		case f.OK:
 			add(f.Name, "yes")
-		} else {
+		case f.Denied:
+			add(f.Name, "unknown: "+f.Lacks)
+		default:
 			add(f.Name, "no: "+f.Lacks)
 		}
 	}

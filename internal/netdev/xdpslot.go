@@ -26,6 +26,9 @@ type XDPHolder struct {
 	Name      string    `json:"name,omitempty"` // at most 15 bytes; "" when this process may not know
 	Tag       string    `json:"tag,omitempty"`  // hash of its instructions
 	Processes []Process `json:"processes,omitempty"`
+	// Hidden: this process may not look at every other, and so does not know whether
+	// Processes is all.
+	Hidden bool `json:"hidden,omitempty"`
 }
 
 // Process is a process that keeps an XDP program by a file descriptor.
@@ -45,7 +48,10 @@ func (h *XDPHolder) String() string {
 		name = "of unknown name"
 	}
 	s := fmt.Sprintf("XDP slot of %s is held by program %s (id %d, %s mode)", h.Interface, name, h.ProgramID, h.Mode)
-	if len(h.Processes) == 0 {
+	switch {
+	case len(h.Processes) == 0 && h.Hidden:
+		return s + ", by whom is hidden from this user"
+	case len(h.Processes) == 0:
 		return s + ", which no process on this host holds"
 	}
 	var who []string
@@ -77,7 +83,7 @@ func (l *Link) XDPHolder() (*XDPHolder, error) {
 		}
 		_ = prog.Close()
 	}
-	h.Processes, err = holders("/proc", h.ProgramID)
+	h.Processes, h.Hidden, err = holders("/proc", h.ProgramID)
 	return h, err
 }
 
@@ -95,19 +101,21 @@ func xdpMode(m uint32) string {
 
 // holders looks through the descriptors of every process that this one may
 // see for links and programs with this program id. The processes with a link
-// to it win over those that hold the program only.
-func holders(proc string, id uint32) ([]Process, error) {
+// to it win over those that hold the program only. hidden says that there are
+// processes that it may not see.
+func holders(proc string, id uint32) (found []Process, hidden bool, err error) {
 	entries, err := os.ReadDir(proc)
 	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
+		return nil, false, fmt.Errorf("list processes: %w", err)
 	}
-	var found []Process
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
-		if holds, link := holdsProgram(filepath.Join(proc, e.Name()), id); holds {
+		holds, link, err := holdsProgram(filepath.Join(proc, e.Name()), id)
+		hidden = hidden || errors.Is(err, fs.ErrPermission)
+		if holds {
 			comm, _ := os.ReadFile(filepath.Join(proc, e.Name(), "comm"))
 			found = append(found, Process{PID: pid, Command: strings.TrimSpace(string(comm)), Link: link})
 		}
@@ -115,13 +123,13 @@ func holders(proc string, id uint32) ([]Process, error) {
 	if slices.ContainsFunc(found, func(p Process) bool { return p.Link }) {
 		found = slices.DeleteFunc(found, func(p Process) bool { return !p.Link })
 	}
-	return found, nil
+	return found, hidden, nil
 }
 
-func holdsProgram(dir string, id uint32) (holds, link bool) {
+func holdsProgram(dir string, id uint32) (holds, link bool, err error) {
 	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
 	if err != nil { // ended meanwhile, or somebody else's
-		return false, false
+		return false, false, err
 	}
 	for _, fd := range fds {
 		target, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
@@ -137,7 +145,7 @@ func holdsProgram(dir string, id uint32) (holds, link bool) {
 			holds, link = true, link || isLink
 		}
 	}
-	return holds, link
+	return holds, link, nil
 }
 
 // parseFDInfo reads the program id of a BPF descriptor's fdinfo, and whether the

@@ -39,16 +39,20 @@ func TestHolders(t *testing.T) {
 	fd("self", "3", "anon_inode:bpf-prog", prog)
 
 	want := []Process{{PID: 100, Command: "proc100"}}
-	if got, err := holders(proc, 12); err != nil || !cmp.Equal(got, want) {
+	if got, hidden, err := holders(proc, 12); err != nil || hidden || !cmp.Equal(got, want) {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 	fd("200", "9", "anon_inode:bpf_link", xdpLink)
 	want = []Process{{PID: 200, Command: "proc200", Link: true}}
-	if got, err := holders(proc, 12); err != nil || !cmp.Equal(got, want) {
+	if got, hidden, err := holders(proc, 12); err != nil || hidden || !cmp.Equal(got, want) {
 		t.Errorf("with a link: %+v, %v; want %+v", got, err, want)
 	}
 	h := XDPHolder{Interface: "eth0", Mode: "native", ProgramID: 12, Name: "steer", Processes: []Process{{PID: 4242, Command: "netprobe-xdp", Link: true}}}
 	if got, want := h.String(), "XDP slot of eth0 is held by program steer (id 12, native mode) of process 4242 (netprobe-xdp)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	h = XDPHolder{Interface: "eth0", Mode: "native", ProgramID: 12, Hidden: true}
+	if got, want := h.String(), "XDP slot of eth0 is held by program of unknown name (id 12, native mode), by whom is hidden from this user"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
