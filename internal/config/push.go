@@ -183,14 +183,16 @@ func (d *decoder) checkPush(k *koanf.Koanf) {
 	both("user", "bearer_token")
 	both("user", "bearer_token_file")
 	switch password := set("password") || set("password_file"); {
+	case set("password") && !set("user"):
+		d.faults = append(d.faults, d.cfg.Fault("is set without push.user", "required: the user that it belongs to", "push", "password"))
 	case password && !set("user"):
-		d.faults = append(d.faults, d.cfg.Fault("missing", "required: the user that push.password belongs to", "push", "user"))
+		d.faults = append(d.faults, d.cfg.Fault("is set without push.user", "required: the user that it belongs to", "push", "password_file"))
 	case set("user") && !password:
-		d.faults = append(d.faults, d.cfg.Fault("missing", "required: the password of push.user, or password_file", "push", "password"))
+		d.faults = append(d.faults, d.cfg.Fault("is set without a password", "required: push.password or push.password_file as well", "push", "user"))
 	}
 	for _, key := range []string{"user", "bearer_token", "bearer_token_file"} {
 		if set(key) && !set("url") {
-			d.faults = append(d.faults, d.cfg.Fault("missing", "required: where to push to, as push."+key+" is set", "push", "url"))
+			d.faults = append(d.faults, d.cfg.Fault("is set without push.url", "required: where to push to", "push", key))
 			break
 		}
 	}

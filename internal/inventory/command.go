@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -226,6 +227,8 @@ func (c Command) Executable() (string, error) {
 			name = filepath.Join(c.Dir, name)
 		}
 		switch info, err := os.Stat(name); {
+		case errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("cannot run %q: there is no such file; check the name: a relative one begins at the file that has it", c.Args[0])
 		case err != nil:
 			return "", fmt.Errorf("cannot run %q: %w", c.Args[0], errors.Unwrap(err))
 		case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:

@@ -4,6 +4,8 @@ package inventory
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"syscall"
@@ -48,7 +50,7 @@ func (f File) Run(ctx context.Context, take func(Delivery) error) {
 		if err != nil {
 			if !gone { // once, not every second
 				gone = true
-				_ = take(Delivery{Err: err})
+				_ = take(Delivery{Err: unreadable(f.Path, err)})
 			}
 			last, before = Stamp{}, Stamp{}
 			continue
@@ -64,4 +66,12 @@ func (f File) Run(ctx context.Context, take func(Delivery) error) {
 		}
 		before = now
 	}
+}
+
+// unreadable says what to do about a file that is not there.
+func unreadable(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot read %q: there is no such file; write it again, or take the inventory out of the configuration", path)
+	}
+	return fmt.Errorf("cannot read %q: %w; see its permissions", path, errors.Unwrap(err))
 }

@@ -62,9 +62,7 @@ func TestFile(t *testing.T) {
 	}
 	for {
 		if d := next(t, all); d.Err != nil {
-			if !errors.Is(d.Err, os.ErrNotExist) {
-				t.Errorf("removed: %v", d.Err)
-			}
+			wantError(t, d.Err, name, "there is no such file; write it again")
 			break
 		}
 	}

@@ -110,6 +110,12 @@ func (h HTTP) ask(ctx context.Context, taken validators) (data []byte, same bool
 	switch {
 	case resp.StatusCode == http.StatusNotModified && taken != validators{}:
 		return nil, true, taken, nil
+	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+		return nil, false, fresh, fmt.Errorf("the server answers %q; check user and password, or the bearer token", resp.Status)
+	case resp.StatusCode >= 400 && resp.StatusCode < 500:
+		return nil, false, fresh, fmt.Errorf("the server answers %q; check the address", resp.Status)
+	case resp.StatusCode >= 500:
+		return nil, false, fresh, fmt.Errorf("the server answers %q; see its log", resp.Status)
 	case resp.StatusCode != http.StatusOK:
 		return nil, false, fresh, fmt.Errorf("the server answers %q", resp.Status)
 	}

@@ -112,3 +112,23 @@ func TestLabelsAreEscaped(t *testing.T) {
 		t.Errorf("no line %q", line)
 	}
 }
+
+// docs/metrics.md lists every family of our own with its type, and none that
+// is not there.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented, served := map[string]string{}, map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(netprobe_[a-z_]+)` \\| ([a-z]+)").FindAllStringSubmatch(string(text), -1) {
+		documented[m[1]] = m[2]
+	}
+	page := get(t, New(sample()))
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (netprobe_[a-z_]+) ([a-z]+)$`).FindAllStringSubmatch(page, -1) {
+		served[m[1]] = m[2]
+	}
+	if diff := cmp.Diff(served, documented); diff != "" || len(served) == 0 {
+		t.Errorf("-served +documented:\n%s", diff)
+	}
+}
