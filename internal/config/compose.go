@@ -14,6 +14,13 @@ func (c *Config) JudgesAs(other *Config) bool {
 	return len(c.Inventories) > 0 && len(other.Inventories) > 0 && &c.Inventories[0] == &other.Inventories[0]
 }
 
+// Warn adds what others have to say of the configuration, before anybody else
+// uses it. It stays when lists come.
+func (c *Config) Warn(more ...Fault) {
+	c.Warnings = slices.Concat(c.Warnings, more)
+	c.own = slices.Concat(c.own, more)
+}
+
 // With returns the configuration with other lists in place of those of the same
 // inventories, and without targets whose lifetime was over at now. Nothing is
 // read anew. A name that several targets have is that of the first, in the

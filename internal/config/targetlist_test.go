@@ -297,3 +297,16 @@ func FuzzTargetList(f *testing.F) {
 		}
 	})
 }
+
+// What others say of a configuration stays when lists come.
+func TestWarn(t *testing.T) {
+	c := dynamic(t, "  a: {command: [sh]}\n")
+	before := len(c.Warnings)
+	c.Warn(Fault{Read: "a key that everybody may read"})
+	l := mustRead(t, c, 0, `{"hostname": "x", "type": "ICMPping", "destination": "192.0.2.1", "groups": ["standard"]}`)
+	for _, c := range []*Config{c, c.With(time.Now(), l)} {
+		if len(c.Warnings) != before+1 || c.Warnings[before].Read != "a key that everybody may read" {
+			t.Errorf("got %v", c.Warnings)
+		}
+	}
+}

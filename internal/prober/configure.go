@@ -44,7 +44,7 @@ func (p *prober) load() (cfg *config.Config, err error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Warnings = append(cfg.Warnings, doubts...)
+	cfg.Warn(doubts...)
 	return cfg, pinnable(cfg)
 }
 
