@@ -143,8 +143,11 @@ func (d *decoder) file(root *yaml.Node, name string) bool {
 		return false
 	}
 	var groups bool
+	ours := len(entries) > 0 // nothing but sections of our own
 	for _, e := range entries {
-		switch s, known := sectionNamed(e.name()); {
+		s, known := sectionNamed(e.name())
+		ours = ours && (known && s.ours || e.name() == "inventories")
+		switch {
 		case e.name() == "groups":
 			groups = true
 			d.groups(e)
@@ -159,7 +162,11 @@ func (d *decoder) file(root *yaml.Node, name string) bool {
 		}
 	}
 	if !groups {
-		top.missing("groups", "a map with at least one group, such as default: {}")
+		need := "a map with at least one group, such as default: {}"
+		if ours {
+			need += "; a file with sections of our own only is named with --settings, beside one with global, groups and targets"
+		}
+		top.missing("groups", need)
 	}
 	if len(d.cfg.Groups) > 0 {
 		d.register()
