@@ -109,13 +109,35 @@ func (p *prober) move(changed []string) error {
 	next := *p.plan // others look at it
 	next.Targets = slices.Clone(next.Targets)
 	var failed []error
+	m := newMoves()
 	for i, now := range moved {
 		at := places[i].Planned
-		failed = append(failed, p.moveOne(next.Targets[at], now))
+		failed = append(failed, p.moveOne(next.Targets[at], now, m))
 		next.Targets[at] = now
 	}
+	failed = append(failed, m.carryOut())
 	p.plan = &next
 	p.describe(changed...)
+	return errors.Join(failed...)
+}
+
+// moves are targets that leave engines and join others. With each call engines
+// look at all that they probe, so many go in one.
+type moves struct {
+	remove map[*port][]string
+	add    map[*port][]*plan.Target
+}
+
+func newMoves() *moves { return &moves{map[*port][]string{}, map[*port][]*plan.Target{}} }
+
+func (m *moves) carryOut() error {
+	var failed []error
+	for port, names := range m.remove {
+		failed = append(failed, port.engine.Remove(names...))
+	}
+	for port, plans := range m.add {
+		failed = append(failed, port.engine.Add(plans...))
+	}
 	return errors.Join(failed...)
 }
 
@@ -136,8 +158,8 @@ func (p *prober) readdress(places []plan.Place) ([]*plan.Target, error) {
 	return moved, err
 }
 
-// moveOne lets a target be probed as planned now.
-func (p *prober) moveOne(old, now *plan.Target) error {
+// moveOne lets a target be probed as planned now, or notes in m what that takes.
+func (p *prober) moveOne(old, now *plan.Target, m *moves) error {
 	port, err := p.ports.of(now, p.cfg.Safety.ForeignSource)
 	if err != nil {
 		p.Log.Warn("target cannot be reached", "target", now.Name, "error", err)
@@ -148,12 +170,14 @@ func (p *prober) moveOne(old, now *plan.Target) error {
 	switch {
 	case port == was && slices.Equal(old.Addrs, now.Addrs):
 		return nil
-	case len(now.Addrs) == 0:
-		return was.engine.Remove(now.Name)
-	case len(old.Addrs) > 0 && port == was:
+	case len(old.Addrs) > 0 && len(now.Addrs) > 0 && port == was:
 		return port.engine.Move(now.Name, now.Addrs[0])
 	}
-	return errors.Join(was.engine.Remove(now.Name), port.engine.Add(now))
+	m.remove[was] = append(m.remove[was], now.Name)
+	if len(now.Addrs) > 0 {
+		m.add[port] = append(m.add[port], now)
+	}
+	return nil
 }
 
 // noteAstray is told by an engine of targets whose route left its interface.
@@ -190,8 +214,7 @@ func (p *prober) rehome(targets []string) error {
 			planned[t.Name] = t
 		}
 	}
-	// All at once: with one of them the engines look at all that they probe.
-	remove, add := map[*port][]string{}, map[*port][]*plan.Target{}
+	m := newMoves()
 	choose := func() error {
 		for _, name := range targets {
 			t, was := planned[name], p.placed[name]
@@ -203,7 +226,7 @@ func (p *prober) rehome(targets []string) error {
 				continue // not ours to probe now; its probes are not sent
 			}
 			p.Log.Info("the route went to another interface", "target", name, "interface", port.link.Name())
-			remove[was], add[port] = append(remove[was], name), append(add[port], t)
+			m.remove[was], m.add[port] = append(m.remove[was], name), append(m.add[port], t)
 			p.placed[name] = port
 		}
 		return nil
@@ -211,14 +234,7 @@ func (p *prober) rehome(targets []string) error {
 	if p.ports.withRoutes(len(targets), choose) != nil {
 		_ = choose() // by asking the kernel for each
 	}
-	var failed []error
-	for port, names := range remove {
-		failed = append(failed, port.engine.Remove(names...))
-	}
-	for port, plans := range add {
-		failed = append(failed, port.engine.Add(plans...))
-	}
-	return errors.Join(failed...)
+	return m.carryOut()
 }
 
 // describe makes what the metrics say of the targets beside their figures: of
