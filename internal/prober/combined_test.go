@@ -212,3 +212,29 @@ func TestRehomeMany(t *testing.T) {
 		t.Errorf("the interface before still has %d addresses", len(worst))
 	}
 }
+
+// Whoever asks for a reload over HTTP may hang up. What was not begun then is still
+// to be done, for who looks at the files; what failed has failed.
+func TestReloadAskedByOneWhoLeft(t *testing.T) {
+	target := func(addr string) string {
+		return "targets: {one: {type: ICMPping, destination: " + addr + ", nb_packets: 1}}"
+	}
+	s := newStill(t, 1, "safety: {max_prefix_pps: 3}", target("198.51.100.2"))
+	s.tasks, s.ended = make(chan func()), make(chan struct{})
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	s.write("safety: {max_prefix_pps: 3}", target("198.51.100.3"))
+	if _, err := s.reload(left); !errors.Is(err, context.Canceled) || s.app.ReloadFailed.Load() {
+		t.Errorf("a reload that was not begun: %v, failed %v", err, s.app.ReloadFailed.Load())
+	}
+	if s.lastLoaded() == s.fingerprint() {
+		t.Error("files that were not loaded pass for loaded")
+	}
+	s.write("safety: {max_prefix_pps: 3}", target("none"), "wrong: {}")
+	if _, err := s.reload(left); err == nil || !s.app.ReloadFailed.Load() {
+		t.Errorf("a wrong configuration: %v, failed %v", err, s.app.ReloadFailed.Load())
+	}
+	if s.lastLoaded() != s.fingerprint() {
+		t.Error("files that were refused are loaded again and again")
+	}
+}

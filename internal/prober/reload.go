@@ -18,9 +18,11 @@ func (p *prober) reload(ctx context.Context) (Report, error) {
 	defer p.reloading.Unlock()
 	p.Notify.Reloading()
 	defer func() { p.Notify.Ready(p.status()) }()
+	before := p.loaded
 	p.loaded = p.fingerprint() // before it is read: what is written meanwhile is a change
 	report, carried, err := p.loadAndApply(ctx)
-	if err != nil && (ctx.Err() != nil || errors.Is(err, errEnded)) {
+	if errors.Is(err, errEnded) || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		p.loaded = before // whoever asked did not wait: it was not begun
 		return report, fmt.Errorf("reload the configuration: %w", err)
 	}
 	p.app.ReloadFailed.Store(err != nil)
