@@ -238,3 +238,40 @@ func TestReloadAskedByOneWhoLeft(t *testing.T) {
 		t.Error("files that were refused are loaded again and again")
 	}
 }
+
+// A list of HTTP whose inventory became a file meanwhile does not come back.
+func TestInventoryThatWasAFile(t *testing.T) {
+	const target = "targets: {one: {type: ICMPping, destination: 198.51.100.2, nb_packets: 1}}"
+	s := newStill(t, 1, "safety: {max_prefix_pps: 3}", target)
+	list := filepath.Join(s.dir, "list.jsonl")
+	if err := os.WriteFile(list, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer s.inventories.running.Wait()
+	defer cancel()
+	s.tasks, s.ended, s.inventories.ctx = make(chan func()), make(chan struct{}), ctx
+	become := func(from string) {
+		t.Helper()
+		s.write("inventories: {inv: {"+from+"}}", target)
+		s.reloads()
+		s.inventories.follow(s.prober)
+	}
+	become("url: 'http://127.0.0.1:1/'")
+	s.inventories.feeds["inv"].data = []byte(`[{"hostname": "old", "type": "ICMPping", "destination": "198.51.100.3", "groups": ["g"]}]`)
+	next, err := s.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.relist(next).Targets); got != 2 {
+		t.Errorf("%d targets while the inventory is the same, want 2", got)
+	}
+	become("file: '" + list + "'")
+	become("url: 'http://127.0.0.1:1/other'")
+	if next, err = s.load(); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.relist(next).Targets); got != 1 {
+		t.Errorf("%d targets, want the one that is in no list", got)
+	}
+}

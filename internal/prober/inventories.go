@@ -59,7 +59,9 @@ func (n *inventories) follow(p *prober) {
 		ctx, cancel := context.WithCancel(n.ctx)
 		f := &feed{inventory: inv, cancel: cancel}
 		if old != nil {
-			f.data = old.data
+			if inv.File == nil { // a file's list is read from it
+				f.data = old.data
+			}
 			f.failures.Store(old.failures.Load())
 			f.success.Store(old.success.Load())
 		}
