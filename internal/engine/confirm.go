@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
 
@@ -29,9 +30,10 @@ type confirmation struct {
 	wanted chan struct{} // capacity 1: a worker waits for more
 	since  atomic.Int64  // since when, ns; 0: nobody does
 
-	mu     sync.Mutex // guards what follows; held while the kernel is asked
-	served int        // receive queues with a socket
-	downs  uint64     // how often the link went down
+	mu      sync.Mutex     // guards what follows; held while the kernel is asked
+	served  int            // receive queues with a socket
+	downs   uint64         // how often the link went down
+	arrived netdev.Arrived // at the interface, by then
 }
 
 // start begins with what is known when the engine is made.
@@ -39,6 +41,7 @@ func (c *confirmation) start(e *Engine) {
 	c.until.Store(e.clock.now())
 	c.wanted = make(chan struct{}, 1)
 	c.served, c.downs = len(e.Sockets), e.Link.Downs()
+	c.arrived, _ = e.Link.Arrived() // counted from 0 instead makes the first span doubtful
 }
 
 // confirmed returns until when probes of this worker may be called lost: seen,
@@ -116,9 +119,31 @@ func (e *Engine) Confirm() (Reach, error) {
 		c.downs = downs
 		doubt(result.WentDown)
 	}
+	// An error comes with an interface that goes, which is noticed otherwise.
+	if a, err := e.Link.Arrived(); err == nil {
+		if lossy(c.arrived, a) {
+			doubt(result.InterfaceDropped)
+		}
+		c.arrived = a
+	}
 	c.until.Store(now)
 	c.since.Store(0)
 	return r, err
+}
+
+// fewDropped is how many frames come in for one that the interface drops where that
+// is too little to doubt every probe without an answer: an outage must not hide
+// behind a ring that is full now and then.
+const fewDropped = 1000
+
+// lossy says whether an interface dropped so much of what arrived between two
+// looks that answers may be among it.
+func lossy(before, now netdev.Arrived) bool {
+	if now.Dropped < before.Dropped || now.Received < before.Received {
+		return true // it is another interface by now
+	}
+	dropped := now.Dropped - before.Dropped
+	return dropped > 0 && dropped*fewDropped >= now.Received-before.Received
 }
 
 // serve notes how many receive queues have a socket from now on.

@@ -47,15 +47,18 @@ func (s *suspects) add(from, to int64, why result.Doubt, keep time.Duration) {
 	s.last = (s.last + 1) % len(s.spans)
 }
 
-// during says whether a span of doubt overlaps [from, to], and why.
-func (s *suspects) during(from, to int64) (result.Doubt, bool) {
+// during says whether a span of doubt overlaps [from, to], and why; where several
+// do, the reason that says most: the first in the order of result.Doubt.
+func (s *suspects) during(from, to int64) (why result.Doubt, doubtful bool) {
 	for i := range s.spans {
 		sp := &s.spans[i]
 		if end := sp.to.Load(); end != 0 && end >= from && sp.from.Load() <= to {
-			return result.Doubt(sp.why.Load()), true
+			if one := result.Doubt(sp.why.Load()); !doubtful || one < why {
+				why, doubtful = one, true
+			}
 		}
 	}
-	return 0, false
+	return why, doubtful
 }
 
 const (

@@ -62,15 +62,16 @@ func (c Cause) String() string { return causeNames[c] }
 type Doubt uint8
 
 const (
-	RingOverflow  Doubt = iota // a receive ring was full, and answers were dropped
-	StalledWorker              // nobody looked at a receive ring for too long
-	Detached                   // the interface was gone, or our program or sockets were not on it
-	UnservedQueue              // answers came in on a receive queue that had no socket yet
-	WentDown                   // the link went down: of the answers some may have been on their way
+	RingOverflow     Doubt = iota // a receive ring was full, and answers were dropped
+	StalledWorker                 // nobody looked at a receive ring for too long
+	Detached                      // the interface was gone, or our program or sockets were not on it
+	UnservedQueue                 // answers came in on a receive queue that had no socket yet
+	WentDown                      // the link went down: of the answers some may have been on their way
+	InterfaceDropped              // the interface dropped frames that arrived: this host was too slow to take them
 	numDoubts
 )
 
-var doubtNames = [numDoubts]string{"ring_overflow", "stalled_worker", "detached", "unserved_queue", "link_down"}
+var doubtNames = [numDoubts]string{"ring_overflow", "stalled_worker", "detached", "unserved_queue", "link_down", "interface_dropped"}
 
 // String returns the label value.
 func (d Doubt) String() string { return doubtNames[d] }
