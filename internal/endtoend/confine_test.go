@@ -131,7 +131,7 @@ func TestConfined(t *testing.T) {
 		if err := out.Close(); err != nil {
 			t.Fatal(err)
 		}
-		setcap := exec.Command(tool(t, "setcap", "libcap2-bin"), "cap_net_admin,cap_net_raw,cap_bpf,cap_perfmon,cap_ipc_lock+ep", copied)
+		setcap := exec.Command(lab.Tool(t, "setcap", "libcap2-bin"), "cap_net_admin,cap_net_raw,cap_bpf,cap_perfmon,cap_ipc_lock+ep", copied)
 		if said, err := setcap.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", setcap, err, said)
 		}
@@ -144,7 +144,7 @@ func TestConfined(t *testing.T) {
 		ip := func(h *lab.Host, line string) {
 			t.Helper()
 			err := h.Do(func() error {
-				out, err := exec.Command(tool(t, "ip", "iproute2"), strings.Fields(line)...).CombinedOutput()
+				out, err := exec.Command(lab.Tool(t, "ip", "iproute2"), strings.Fields(line)...).CombinedOutput()
 				if err != nil {
 					err = fmt.Errorf("ip %s: %w: %s", line, err, out)
 				}

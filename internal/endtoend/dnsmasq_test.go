@@ -34,7 +34,7 @@ func startDnsmasq(t *testing.T, host *lab.Host, lines ...string) *dnsmasq {
 func (d *dnsmasq) run() {
 	d.t.Helper()
 	var err error
-	d.Process, err = d.host.Start(d.t.Context(), tool(d.t, "dnsmasq", "dnsmasq-base"), "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+	d.Process, err = d.host.Start(d.t.Context(), lab.Tool(d.t, "dnsmasq", "dnsmasq-base"), "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
 		"--user=root", "--pid-file=", "--listen-address=192.0.2.2", "--bind-interfaces", "--local=/test/", "--addn-hosts="+d.hosts, "--log-queries")
 	if err == nil {
 		err = d.WaitFor(d.t.Context(), "read "+d.hosts)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
 // listed is a target of a list, pinged at 192.0.2.2. The hostname is written as
@@ -174,7 +175,7 @@ def start(targets, module_name, logging_level):
 // them hangs; a reload keeps them, and disable_dynamic_inventories stops them.
 func TestInventories(t *testing.T) {
 	t.Parallel()
-	tool(t, "python3", "python3")
+	lab.Tool(t, "python3", "python3")
 	a, _ := pair(t)
 	list, asked := discovery(t, a.Host.Do)
 	list.Store(`[{"targets": ["192.0.2.2:9100"], "labels": {"env": "lab", "__meta_x": "y"}}, {"targets": ["127.0.0.1:1", "[2001:db8::2]:80"]}]`)

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
 // binary is the program under test, in a folder that everybody may enter.
@@ -37,13 +38,10 @@ func build(m *testing.M) int {
 	}
 	if err == nil {
 		binary = filepath.Join(dir, "netprobe-xdp")
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "../../cmd/netprobe-xdp")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-		err = cmd.Run()
+		err = lab.BuildProgram(binary)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "build the program under test:", err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

@@ -3,10 +3,7 @@
 package endtoend
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,30 +24,12 @@ type page []sample
 
 // client speaks HTTP from inside a host, or from here where host is nil.
 func client(host *lab.Host) *http.Client {
-	return &http.Client{Timeout: patience, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
-			err = inside(host, func() (err error) {
-				c, err = new(net.Dialer).DialContext(ctx, network, addr)
-				return err
-			})
-			return c, err
-		},
-	}}
+	return lab.HTTPClient(func(f func() error) error { return inside(host, f) }, patience)
 }
 
 // fetch reads a URL of 127.0.0.1 inside a host.
 func fetch(host *lab.Host, port int, path string) (string, error) {
-	resp, err := client(host).Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, body)
-	}
-	return string(body), err
+	return lab.Fetch(client(host), fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
 }
 
 // scrape reads the metrics page, which must be there.

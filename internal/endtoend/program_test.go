@@ -73,7 +73,7 @@ func (w place) start(t *testing.T, args ...string) *program {
 	}
 	for limit, n := range map[string]int{"memlock": w.lock, "nofile": w.files} {
 		if n != 0 {
-			prlimit := tool(t, "prlimit", "util-linux")
+			prlimit := lab.Tool(t, "prlimit", "util-linux")
 			p.cmd.Path, p.cmd.Args = prlimit, append([]string{prlimit, fmt.Sprintf("--%s=%d:%d", limit, n, n)}, p.cmd.Args...)
 		}
 	}
@@ -249,19 +249,4 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("after %v still not: %s", patience, what)
 		}
 	}
-}
-
-// tool returns the path of a program of Debian; without it the test is skipped,
-// or fails where CI=true.
-func tool(t *testing.T, name, of string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("needs %s: apt-get install %s", name, of)
-	}
-	t.Skipf("needs %s: apt-get install %s", name, of)
-	return ""
 }

@@ -63,7 +63,7 @@ func exported(t *testing.T, host *lab.Host, match string) (s samples) {
 // one at the end of the program.
 func TestPush(t *testing.T) {
 	t.Parallel()
-	bin := tool(t, "victoria-metrics", "victoria-metrics")
+	bin := lab.Tool(t, "victoria-metrics", "victoria-metrics")
 	a, _ := pair(t)
 	dir := folder(t, nil)
 	victoria := func() *lab.Process {

@@ -26,7 +26,7 @@ func TestRefuses(t *testing.T) {
 	bare, _ := l.Connect(l.Host("bare"), l.Host("x2"), lab.Link{})
 	tun := l.Host("tun")
 	for _, args := range []string{"tuntap add dev tun0 mode tun", "link set tun0 up", "addr add 192.0.2.1/24 dev tun0"} {
-		if _, err := tun.Exec(t.Context(), tool(t, "ip", "iproute2"), strings.Fields(args)...); err != nil {
+		if _, err := tun.Exec(t.Context(), lab.Tool(t, "ip", "iproute2"), strings.Fields(args)...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -41,7 +41,7 @@ func TestMadeAgain(t *testing.T) {
 			p.waitFor("msg=confined")
 			measured(t, served, port, "icmp", "four", "six")
 			ip := func(h *lab.Host, line string) {
-				if _, err := h.Exec(t.Context(), tool(t, "ip", "iproute2"), strings.Fields(line)...); err != nil {
+				if _, err := h.Exec(t.Context(), lab.Tool(t, "ip", "iproute2"), strings.Fields(line)...); err != nil {
 					t.Fatal(err)
 				}
 			}

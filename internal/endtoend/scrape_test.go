@@ -75,7 +75,7 @@ func probed(t *testing.T) (*lab.Host, *program) {
 // netprobify's own names are linted.
 func TestPromtool(t *testing.T) {
 	t.Parallel()
-	promtool := tool(t, "promtool", "prometheus")
+	promtool := lab.Tool(t, "promtool", "prometheus")
 	host, _ := probed(t)
 	page, err := fetch(host, usual, "/metrics")
 	if err != nil {
@@ -111,7 +111,7 @@ func TestPromtool(t *testing.T) {
 // rules written for netprobify are raised and not raised as they should be.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
-	bin := tool(t, "prometheus", "prometheus")
+	bin := lab.Tool(t, "prometheus", "prometheus")
 	host, p := probed(t)
 	rules := "groups:\n- name: netprobify\n  interval: 1s\n  rules:\n"
 	for _, a := range alerts {
@@ -158,7 +158,7 @@ func TestPrometheus(t *testing.T) {
 // expressions give the same.
 func TestVictoriaMetrics(t *testing.T) {
 	t.Parallel()
-	bin := tool(t, "victoria-metrics", "victoria-metrics")
+	bin := lab.Tool(t, "victoria-metrics", "victoria-metrics")
 	host, _ := probed(t)
 	dir := folder(t, map[string]string{"scrape.yml": scraper})
 	background(t, host, bin, "-promscrape.config="+filepath.Join(dir, "scrape.yml"), "-storageDataPath="+filepath.Join(dir, "data"),

@@ -193,7 +193,7 @@ func TestMode(t *testing.T) {
 			"link add link " + a.Name + " name mv0 type macvlan mode bridge",
 			"link set mv0 up", "addr add 192.0.2.1/24 dev mv0", "addr add 2001:db8::1/64 dev mv0 nodad",
 		} {
-			if _, err := a.Host.Exec(t.Context(), tool(t, "ip", "iproute2"), strings.Fields(args)...); err != nil {
+			if _, err := a.Host.Exec(t.Context(), lab.Tool(t, "ip", "iproute2"), strings.Fields(args)...); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -204,7 +204,7 @@ func TestMode(t *testing.T) {
 		l := lab.ForTest(t, "endtoend")
 		a, _ := l.Connect(l.Host("a"), l.Host("b"), lab.Link{
 			Queues: 2, A: []string{"192.0.2.1/24", "2001:db8::1/64"}, B: []string{"192.0.2.2/24", "2001:db8::2/64"}})
-		if _, err := a.Host.Exec(t.Context(), tool(t, "ethtool", "ethtool"), "-L", a.Name, "rx", "1"); err != nil {
+		if _, err := a.Host.Exec(t.Context(), lab.Tool(t, "ethtool", "ethtool"), "-L", a.Name, "rx", "1"); err != nil {
 			t.Fatal(err)
 		}
 		return a, a.Name

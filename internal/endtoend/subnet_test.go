@@ -16,7 +16,7 @@ import (
 func TestLargeSubnet(t *testing.T) {
 	t.Parallel()
 	a, b := pair(t)
-	if _, err := b.Host.Exec(t.Context(), tool(t, "ip", "iproute2"), "route", "add", "local", "10.0.0.0/22", "dev", "lo"); err != nil {
+	if _, err := b.Host.Exec(t.Context(), lab.Tool(t, "ip", "iproute2"), "route", "add", "local", "10.0.0.0/22", "dev", "lo"); err != nil {
 		t.Fatal(err)
 	}
 	a.Host.SetRoute("10.0.0.0/22", lab.Hop{Via: "192.0.2.2"})

@@ -61,7 +61,7 @@ func curl(t *testing.T, host *lab.Host, args ...string) (status, body string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	out, err := host.Exec(ctx, tool(t, "curl", "curl"), append([]string{"-sS", "-w", "\n%{http_code}"}, args...)...)
+	out, err := host.Exec(ctx, lab.Tool(t, "curl", "curl"), append([]string{"-sS", "-w", "\n%{http_code}"}, args...)...)
 	if err != nil {
 		return "", err.Error()
 	}

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
 // serve serves a page on a free loopback port until the test ends, and returns
@@ -37,16 +39,6 @@ func skip(t *testing.T, why string) {
 		t.Fatal(why)
 	}
 	t.Skip(why)
-}
-
-// tool returns the path of a program of Debian.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		skip(t, "needs the program "+name+": apt-get install "+name)
-	}
-	return path
 }
 
 // promtool finds no parse error, and lints nothing but netprobify's own names.
@@ -90,14 +82,14 @@ func isContract(t *testing.T, name string) bool {
 }
 
 func TestScrapedByPrometheus(t *testing.T) {
-	bin, dir, addr := tool(t, "prometheus"), t.TempDir(), freeAddr(t)
+	bin, dir, addr := lab.Tool(t, "prometheus", "prometheus"), t.TempDir(), freeAddr(t)
 	config := scrapeConfig(t, dir, serve(t, New(sample())))
 	start(t, bin, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "tsdb"), "--web.listen-address="+addr)
 	checkScraper(t, addr)
 }
 
 func TestScrapedByVictoriaMetrics(t *testing.T) {
-	bin, dir, addr := tool(t, "victoria-metrics"), t.TempDir(), freeAddr(t)
+	bin, dir, addr := lab.Tool(t, "victoria-metrics", "victoria-metrics"), t.TempDir(), freeAddr(t)
 	config := scrapeConfig(t, dir, serve(t, New(sample())))
 	start(t, bin, "-promscrape.config="+config, "-storageDataPath="+filepath.Join(dir, "data"), "-httpListenAddr="+addr,
 		"-search.latencyOffset=0s", "-memory.allowedBytes=64MiB")

@@ -25,7 +25,7 @@ import (
 // is well.
 func TestLive(t *testing.T) {
 	t.Parallel()
-	vmalert := tool(t, "vmalert", "victoria-metrics")
+	vmalert := lab.Tool(t, "vmalert", "victoria-metrics")
 	n := newNetwork(t)
 	n.start(t)
 	received := receiveAlerts(t, n.prober)

@@ -5,10 +5,11 @@ package shipped
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
 // patience bounds every wait for something that takes moments on an idle
@@ -32,31 +33,13 @@ func build(m *testing.M) int {
 	}
 	if err == nil {
 		binary = filepath.Join(dir, "netprobe-xdp")
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "../../cmd/netprobe-xdp")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-		err = cmd.Run()
+		err = lab.BuildProgram(binary)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "build the program under test:", err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
-}
-
-// tool returns the path of a program of Debian; without it the test is skipped,
-// or fails where CI=true.
-func tool(t *testing.T, name, of string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("needs %s: apt-get install %s", name, of)
-	}
-	t.Skipf("needs %s: apt-get install %s", name, of)
-	return ""
 }
 
 // eventually waits for ok.

@@ -4,12 +4,9 @@ package shipped
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
 	"path/filepath"
 	"sync/atomic"
@@ -74,26 +71,7 @@ func newNetwork(t *testing.T) *network {
 
 // get reads a URL from inside a host.
 func get(h *lab.Host, url string) (string, error) {
-	client := http.Client{Timeout: patience, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
-			err = h.Do(func() (err error) {
-				c, err = new(net.Dialer).DialContext(ctx, network, addr)
-				return err
-			})
-			return c, err
-		},
-	}}
-	resp, err := client.Get(url)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, body)
-	}
-	return string(body), err
+	return lab.Fetch(lab.HTTPClient(h.Do, patience), url)
 }
 
 // configuration probes everything in the network. Of these targets lossy,
@@ -132,7 +110,7 @@ const inventory = `{"hostname": "a", "type": "ICMPping", "destination": "198.51.
 // recording rules. They scrape every two seconds; all else is as in configs/.
 func (n *network) start(t *testing.T) {
 	t.Helper()
-	vm, prometheus := tool(t, "victoria-metrics", "victoria-metrics"), tool(t, "prometheus", "prometheus")
+	vm, prometheus := lab.Tool(t, "victoria-metrics", "victoria-metrics"), lab.Tool(t, "prometheus", "prometheus")
 	dir := t.TempDir()
 	often := func(folder, name string) string {
 		return write(t, dir, name, bytes.Replace(read(t, folder, name), []byte("scrape_interval: 10s"), []byte("scrape_interval: 2s"), 1))

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -67,7 +68,7 @@ func isRecord(r rule) bool { return r.Record != "" }
 // beside them, and the scrape configuration is valid.
 func TestPromtool(t *testing.T) {
 	t.Parallel()
-	promtool := tool(t, "promtool", "prometheus")
+	promtool := lab.Tool(t, "promtool", "prometheus")
 	dir := t.TempDir() // the tests name the rules as if they lay beside them
 	for _, name := range append(ruleFiles, "prometheus.yml") {
 		write(t, dir, name, read(t, "prometheus", name))

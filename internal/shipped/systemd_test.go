@@ -38,7 +38,7 @@ StandardError=append:/log
 // boot starts a machine that starts the unit for an interface.
 func boot(t *testing.T, host *lab.Host, iface, config string) *machine {
 	t.Helper()
-	nspawn := tool(t, "systemd-nspawn", "systemd-container")
+	nspawn := lab.Tool(t, "systemd-nspawn", "systemd-container")
 	mounted := cgroups(t)
 	if mounted[0] == "" {
 		if os.Getenv("CI") == "true" {
@@ -84,7 +84,7 @@ func boot(t *testing.T, host *lab.Host, iface, config string) *machine {
 		"--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_BPF,CAP_PERFMON,CAP_IPC_LOCK", "--system-call-filter=bpf",
 		"--bind-ro=/usr/lib", "--bind-ro=/usr/lib64", "--bind-ro=" + binary + ":/usr/bin/netprobe-xdp"}
 	for _, name := range []string{"kill", "systemctl"} {
-		args = append(args, "--bind-ro="+tool(t, name, "systemd and procps")+":/usr/bin/"+name)
+		args = append(args, "--bind-ro="+lab.Tool(t, name, "systemd and procps")+":/usr/bin/"+name)
 	}
 	cmd := exec.Command(nspawn, append(args, "--console=read-only", "/usr/lib/systemd/systemd", "--unit=test.target", "--log-target=console")...)
 	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")

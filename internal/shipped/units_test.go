@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
 // units are the systemd units that configs/ has.
@@ -21,7 +22,7 @@ const exposure = "25"
 // exposed.
 func TestUnitsAnalyze(t *testing.T) {
 	t.Parallel()
-	analyze := tool(t, "systemd-analyze", "systemd")
+	analyze := lab.Tool(t, "systemd-analyze", "systemd")
 	dir := t.TempDir()
 	for _, name := range units {
 		// verify wants the program to be there, and an instance of a template.

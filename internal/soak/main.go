@@ -11,13 +11,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
 func main() {
@@ -51,8 +52,8 @@ func run(args []string) error {
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, "netprobe-xdp")
-	if out, err := exec.Command("go", "build", "-o", binary, "./cmd/netprobe-xdp").CombinedOutput(); err != nil {
-		return fmt.Errorf("build the program: %w: %s", err, out)
+	if err := lab.BuildProgram(binary); err != nil {
+		return err
 	}
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)

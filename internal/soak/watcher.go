@@ -4,10 +4,8 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -101,14 +99,8 @@ var families = []struct{ suffix, what, label string }{
 
 // scrape reads the page as it comes: it is large.
 func (w *watcher) scrape() (*page, error) {
-	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true,
-		DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
-			err = w.rig.prober.Do(func() error {
-				c, err = (&net.Dialer{}).DialContext(ctx, network, addr)
-				return err
-			})
-			return c, err
-		}}}
+	client := lab.HTTPClient(w.rig.prober.Do, time.Minute)
+	client.Transport.(*http.Transport).DisableCompression = true // its cost is not what is looked at
 	resp, err := client.Get("http://127.0.0.1:8000/metrics")
 	if err != nil {
 		return nil, fmt.Errorf("scrape the program: %w", err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,11 +29,7 @@ type child struct {
 // program builds the program once for all tests of this process.
 var program = sync.OnceValues(func() (string, error) {
 	file := filepath.Join(built, "netprobe-xdp")
-	out, err := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", file, "../../cmd/netprobe-xdp").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the program under test: %w: %s", err, out)
-	}
-	return file, nil
+	return file, lab.BuildProgram(file)
 })
 
 // built is where the program is, if a test needed it.

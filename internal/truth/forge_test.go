@@ -145,17 +145,7 @@ func TestForgedRepliesChangeNothing(t *testing.T) {
 	listen(t, p.host, lab.Discard, 80, far4, far6)
 	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 10 * time.Second, gap: 4 * time.Millisecond,
 		groups: []group{{name: "g", a: 20000, z: 20003}}}
-	for family, addr := range far {
-		for _, tg := range []target{
-			{name: "open", kind: "TCPsyn", port: 80},
-			{name: "closed", kind: "TCPsyn", port: 81},
-			{name: "echo", kind: "ICMPping"},
-			{name: "udp", kind: "UDPunreachable", port: 33434},
-		} {
-			tg.name, tg.addr, tg.packets, tg.timeout = tg.name+"-"+family, addr, probes, 250*time.Millisecond
-			s.targets = append(s.targets, tg)
-		}
-	}
+	s.targets = everyPort(probes, 250*time.Millisecond)
 	f := newForger(t, p.farEnd)
 	r := start(t, s)
 	all := uint64(len(s.targets) * probes)

@@ -25,17 +25,7 @@ import (
 func everyKind(p *pair, probes int) setup {
 	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 10 * time.Second, gap: 20 * time.Millisecond,
 		groups: []group{{name: "g", a: 20000, z: 20255}}, lead: 4 * time.Second}
-	for family, addr := range far {
-		for _, tg := range []target{
-			{name: "open", kind: "TCPsyn", port: 80},
-			{name: "closed", kind: "TCPsyn", port: 81},
-			{name: "echo", kind: "ICMPping"},
-			{name: "udp", kind: "UDPunreachable", port: 33434},
-		} {
-			tg.name, tg.addr, tg.packets, tg.timeout = tg.name+"-"+family, addr, probes, 2*time.Second
-			s.targets = append(s.targets, tg)
-		}
-	}
+	s.targets = everyPort(probes, 2*time.Second)
 	return s
 }
 

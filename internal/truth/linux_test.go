@@ -23,17 +23,7 @@ func TestLinuxHostLosesNothing(t *testing.T) {
 	// as many ports as probes in a second or two: a path carries one at a time.
 	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 12 * time.Second, gap: 500 * time.Microsecond,
 		groups: []group{{name: "g", a: 20000, z: 24095}}, lead: 4 * time.Second}
-	for family, addr := range far {
-		for _, tg := range []target{
-			{name: "open", kind: "TCPsyn", port: 80},
-			{name: "closed", kind: "TCPsyn", port: 81},
-			{name: "echo", kind: "ICMPping"},
-			{name: "udp", kind: "UDPunreachable", port: 33434},
-		} {
-			tg.name, tg.addr, tg.packets, tg.timeout = tg.name+"-"+family, addr, probes, 4*time.Second
-			s.targets = append(s.targets, tg)
-		}
-	}
+	s.targets = everyPort(probes, 4*time.Second)
 	r := start(t, s)
 	r.quiet(1, func() {
 		// A host repeats its SYN-ACK when our RST takes a second to get to it.

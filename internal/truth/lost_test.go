@@ -4,6 +4,7 @@ package truth
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +24,20 @@ func everyType(prefix string, packets int, timeout time.Duration, addrs map[stri
 			{name: "udp", kind: "UDPunreachable", port: 33434},
 		} {
 			tg.name, tg.addr, tg.packets, tg.timeout = prefix+tg.name+"-"+family, addr, packets, timeout
+			all = append(all, tg)
+		}
+	}
+	return all
+}
+
+// everyPort returns targets of each type at the host of a pair, over both
+// families: TCP goes to an open port, 80, too.
+func everyPort(packets int, timeout time.Duration) []target {
+	all := everyType("", packets, timeout, far)
+	for i, tg := range all {
+		if tg.kind == "TCPsyn" {
+			all[i].name = "closed-" + strings.TrimPrefix(tg.name, "tcp-")
+			tg.name, tg.port = "open-"+strings.TrimPrefix(tg.name, "tcp-"), 80
 			all = append(all, tg)
 		}
 	}
