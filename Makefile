@@ -37,7 +37,7 @@ bpf: go ## rebuild the committed BPF objects from their C sources (needs clang-1
 	$(GO) generate ./bpf ./internal/lab
 
 lint: go ## gofmt, go vet, staticcheck and shellcheck
-	@bad=$$($$($(GO) env GOROOT)/bin/gofmt -l bpf cmd internal); \
+	@bad=$$($$($(GO) env GOROOT)/bin/gofmt -l bpf cmd internal pkg); \
 	if [ -n "$$bad" ]; then echo "lint: run gofmt -w on:" $$bad >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags kernels ./internal/truth
