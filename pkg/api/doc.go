@@ -20,12 +20,5 @@ const VersionHeader = "Netprobe-Xdp-Api"
 // Prefix is what all paths begin with.
 const Prefix = "/api/v1"
 
-// SocketDir is where daemons have their sockets: DefaultSocket, or IFACE.sock
-// where each of several has an interface of its own.
-const (
-	SocketDir     = "/run/netprobe-xdp"
-	DefaultSocket = SocketDir + "/api.sock"
-)
-
 // ProblemType is the media type of a Problem (RFC 9457, section 3).
 const ProblemType = "application/problem+json"
