@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -240,5 +241,32 @@ func nothingLeft(t *testing.T, pid int) {
 		if strings.Contains(ns.Name(), fmt.Sprintf("demo%d-", pid)) {
 			t.Errorf("namespace %s is left behind", ns.Name())
 		}
+	}
+}
+
+// TestRunJSON: with --log-format json every line is an object, as long as the
+// program runs; no line holds what may be secret in an address.
+func TestRunJSON(t *testing.T) {
+	a, _ := pair(t)
+	settings := write(t, "settings.yaml", `push: {url: "http://127.0.0.1:1/push?token=hunter2", interval: 1s, headers: ["X-Key: hunter2"], user: me, password: hunter2}
+inventories: {cmdb: {url: "http://127.0.0.1:1/list?key=hunter2", interval: 1s, bearer_token: hunter2}}
+`)
+	r := start(t, "run", "--iface", a.Name, "--netns", a.Host.Netns, "--log-format", "json", "--config", localConfig(t, freePort(t)), "--settings", settings)
+	r.waitFor(`"msg":"inventory failed; its last good list stays"`)
+	r.waitFor(`"msg":"push: a page is not delivered; it is kept and tried again"`)
+	if code := r.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("code %d", code)
+	}
+	for line := range strings.Lines(r.seen.String()) {
+		var l struct{ Time, Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Time == "" || l.Level == "" || l.Msg == "" {
+			t.Errorf("%v: %s", err, line)
+		}
+	}
+	if text := r.seen.String(); strings.Contains(text, "hunter2") || !strings.Contains(text, "127.0.0.1:1/list") || !strings.Contains(text, `"msg":"probing ends"`) {
+		t.Error(text)
+	}
+	if got := call(t, "run", "--log-format", "xml"); got.code != exitcode.Usage || !strings.Contains(got.stderr, "allowed: text, json") {
+		t.Errorf("%+v", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/logging"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
 )
 
@@ -70,7 +71,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		measured = prober.Run(ctx, prober.Options{
 			Ifaces: []string{network.Iface}, NetNS: network.Netns, Config: file,
 			Version: o.Version, Revision: o.Revision,
-			Log:     slog.New(slog.NewTextHandler(log, nil)),
+			Log:     logging.New(log, false, slog.LevelInfo),
 			Started: func(r prober.Running) { started <- r },
 		})
 	}()

@@ -63,7 +63,7 @@ func (t *neighbours) next(now time.Time) (n *neighbour, unicast bool, again time
 			waits = nil
 		}
 		if waits != nil && n.asks >= len(waits) {
-			t.log.Info("next hop does not answer", "addr", n.hop.Addr, "asks", n.asks)
+			t.log.Warn("next hop does not answer", "address", n.hop.Addr, "asks", n.asks)
 			t.set(n, HopFailed)
 			t.wait(n, n.due)
 			continue

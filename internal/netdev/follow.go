@@ -79,12 +79,12 @@ func (l *Link) follow(sub *nl.NetlinkSocket) {
 		if l.stopped(0) {
 			return
 		}
-		l.log.Warn("announcements of the kernel were missed; everything is asked again", "err", err)
+		l.log.Warn("announcements of the kernel were missed; everything is asked again", "error", err)
 		for {
 			if sub, err = l.subscribe(); err == nil {
 				break
 			}
-			l.log.Warn("try again in a second", "err", err)
+			l.log.Warn("try again in a second", "error", err)
 			if l.stopped(time.Second) {
 				return
 			}
@@ -207,7 +207,7 @@ func (l *Link) refreshLocked() {
 	case errors.As(err, new(netlink.LinkNotFoundError)), errors.Is(err, unix.ENODEV):
 		l.setState(&linkState{gone: true})
 	default:
-		l.log.Warn("cannot read the interface's state", "err", err)
+		l.log.Warn("cannot read the interface's state", "error", err)
 	}
 }
 
@@ -217,7 +217,7 @@ func (l *Link) resync() {
 	if table, err := l.kernelNeighbours(l.Index()); err == nil {
 		l.send(kernelReplaced(table))
 	} else {
-		l.log.Warn("cannot read the kernel's neighbours", "err", err)
+		l.log.Warn("cannot read the kernel's neighbours", "error", err)
 	}
 	l.send(sourcesChanged{})
 	l.signal()
@@ -239,8 +239,10 @@ func (l *Link) setState(s *linkState) {
 	switch {
 	case s.gone:
 		l.log.Error("the interface is gone; probes are not sent until there is one of its name")
-	case s.up != was.up:
-		l.log.Info("the interface changed", "up", s.up)
+	case was.up && !s.up:
+		l.log.Warn("the interface is down or has no carrier; probes are not sent until that is over")
+	case s.up && !was.up:
+		l.log.Info("the interface is up")
 	}
 	if s.name != was.name {
 		l.log.Info("the interface was renamed; probing goes on", "was", was.name, "is", s.name)

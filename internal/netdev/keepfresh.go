@@ -54,7 +54,7 @@ func (l *Link) keepFresh(hops *neighbours, asks *askSockets) {
 				continue
 			}
 			if err := asks.ask(frame[:], l.MAC(), n.src, n.hop.Addr, n.mac, unicast); err != nil {
-				l.log.Debug("a neighbour could not be asked", "addr", n.hop.Addr, "err", err)
+				l.log.Debug("a neighbour could not be asked", "address", n.hop.Addr, "error", err)
 				n.unasked()
 			}
 		}

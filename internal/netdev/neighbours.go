@@ -200,7 +200,10 @@ func (t *neighbours) heard(a packet.Neighbour, sender [6]byte, now time.Time) {
 func (t *neighbours) learn(n *neighbour, mac [6]byte, now time.Time) {
 	if n.mac != ([6]byte{}) && n.mac != mac && now.Sub(n.warned) >= 10*time.Second {
 		n.warned = now
-		t.log.Info("next hop has a new MAC address", "addr", n.hop.Addr, "was", hardwareAddr(n.mac).String(), "is", hardwareAddr(mac).String())
+		t.log.Info("next hop has a new MAC address", "address", n.hop.Addr, "was", hardwareAddr(n.mac).String(), "is", hardwareAddr(mac).String())
+	}
+	if n.state == HopFailed {
+		t.log.Info("next hop answers again", "address", n.hop.Addr)
 	}
 	n.mac = mac
 	t.set(n, HopReady)

@@ -178,7 +178,7 @@ func Run(ctx context.Context, o Options) (err error) {
 func (p *prober) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p.Log.Info("probing", "interfaces", p.ports.String(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
+	p.Log.Info("probing", "version", p.Version, "interfaces", p.ports.String(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
 		"interval", p.plan.Interval, "metrics", p.server.URL("/metrics"))
 	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan, Reload: p.reload}
 	p.lookForKillFile() // before anything is sent
@@ -198,7 +198,11 @@ func (p *prober) work(ctx context.Context) error {
 	running.Go(func() { p.pusher.Run(ctx) })
 	running.Go(func() { p.watchLimits(ctx) })
 	running.Go(func() { p.Notify.Watch(ctx, p.healthy) })
-	running.Go(func() { <-ctx.Done(); p.Notify.Stopping() })
+	running.Go(func() {
+		<-ctx.Done()
+		p.Log.Info("probing ends")
+		p.Notify.Stopping()
+	})
 	p.Notify.Ready(p.status())
 	if p.Started != nil {
 		p.Started(started)

@@ -74,7 +74,7 @@ func New(opt Options) *Server {
 		WriteTimeout:   writeTimeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog:       log.New(faultWriter{s.log, slog.New(sparing(s.log))}, "", 0),
+		ErrorLog:       log.New(faultWriter{s.log, sparing(s.log)}, "", 0),
 	}
 	return s
 }
@@ -140,7 +140,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.opt.ConfigFile == "" {
 		err = s.http.Serve(s.listener)
 	} else {
-		err = toolkit.Serve(s.listener, &s.http, &toolkit.FlagConfig{WebConfigFile: &s.opt.ConfigFile}, slog.New(sparing(s.log)).With("file", s.opt.ConfigFile))
+		err = toolkit.Serve(s.listener, &s.http, &toolkit.FlagConfig{WebConfigFile: &s.opt.ConfigFile}, sparing(s.log).With("file", s.opt.ConfigFile))
 	}
 	if stop() {
 		return fmt.Errorf("serve metrics on %s: %w", s.Addr(), err)

@@ -6,67 +6,31 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/logging"
 )
 
-// quiet is how long the same message is not repeated.
+// quiet is how long what clients can cause is not said again.
 const quiet = time.Minute
 
-// sparingHandler is for messages that clients can cause: it passes each text on
-// at most once in quiet, with how often it was held back. What the toolkit says
-// of its start, at INFO, is said by the prober already.
-type sparingHandler struct {
-	slog.Handler
-	state *sparingState
+// sparing returns a logger for what clients can cause: each place that speaks does
+// so once in quiet. What the toolkit says of its start, at INFO, is said by the
+// prober already.
+func sparing(log *slog.Logger) *slog.Logger {
+	return slog.New(warnings{logging.Limit(log.Handler(), 1, quiet)})
 }
 
-type sparingState struct {
-	mu   sync.Mutex
-	seen map[string]said
-}
-
-type said struct {
-	at   time.Time
-	held int
-}
-
-func sparing(log *slog.Logger) slog.Handler {
-	return &sparingHandler{log.Handler(), &sparingState{seen: map[string]said{}}}
-}
+// warnings takes what is above INFO.
+type warnings struct{ slog.Handler }
 
 // Enabled is part of slog.Handler.
-func (h *sparingHandler) Enabled(ctx context.Context, l slog.Level) bool {
+func (h warnings) Enabled(ctx context.Context, l slog.Level) bool {
 	return l > slog.LevelInfo && h.Handler.Enabled(ctx, l)
 }
 
-// Handle is part of slog.Handler.
-func (h *sparingHandler) Handle(ctx context.Context, r slog.Record) error {
-	h.state.mu.Lock()
-	s := h.state.seen[r.Message]
-	if r.Time.Sub(s.at) < quiet {
-		s.held++
-		h.state.seen[r.Message] = s
-		h.state.mu.Unlock()
-		return nil
-	}
-	h.state.seen[r.Message] = said{at: r.Time}
-	h.state.mu.Unlock()
-	if s.held > 0 {
-		r.AddAttrs(slog.Int("held_back", s.held))
-	}
-	return h.Handler.Handle(ctx, r)
-}
-
 // WithAttrs is part of slog.Handler.
-func (h *sparingHandler) WithAttrs(a []slog.Attr) slog.Handler {
-	return &sparingHandler{h.Handler.WithAttrs(a), h.state}
-}
-
-// WithGroup is part of slog.Handler.
-func (h *sparingHandler) WithGroup(name string) slog.Handler {
-	return &sparingHandler{h.Handler.WithGroup(name), h.state}
-}
+func (h warnings) WithAttrs(a []slog.Attr) slog.Handler { return warnings{h.Handler.WithAttrs(a)} }
 
 // faultWriter takes what the HTTP server says of single connections, which is
 // the clients' affair, unless our own certificate is at fault.
