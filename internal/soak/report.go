@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ type report struct {
 	begin        time.Time
 	Started      time.Duration // from exec until it was probing
 	Ran          time.Duration
-	OnWire       float64 // probes that the responder counted
+	Wire         wire
 	Lag          float64 // the most, seconds
 	Reloads      int
 	Flaps        int
@@ -93,10 +94,11 @@ func (r *report) verdict() error {
 			wrong = append(wrong, fmt.Sprintf(format, args...))
 		}
 	}
-	claim(r.sum("lost") == 0, "%s probes lost (%s), and the responder dropped none", r.shown("lost"), r.shown("lost by cause"))
+	claim(r.sum("lost") <= r.Wire.Died, "%s probes lost (%s), and the wire dropped %.0f answers", r.shown("lost"), r.shown("lost by cause"), r.Wire.Died)
+	claim(r.sum("steered") == r.Wire.Answered-r.Wire.Died, "%s answers came in, and %.0f were sent, %.0f of which the wire dropped", r.shown("steered"), r.Wire.Answered, r.Wire.Died)
 	unseen := float64(r.Reloads*r.scenario.churn*r.scenario.packets) * tailOfTarget.Seconds() / r.scenario.interval.Seconds()
-	missing := r.OnWire - r.sum("sent")
-	claim(missing >= 0 && missing <= unseen, "%.0f probes sent, and %.0f on the wire", r.sum("sent"), r.OnWire)
+	missing := r.Wire.Answered - r.sum("sent")
+	claim(missing >= 0 && missing <= unseen, "%.0f probes sent, and %.0f on the wire", r.sum("sent"), r.Wire.Answered)
 	claim(r.sum("duplicates") == 0, "%s duplicates", r.shown("duplicates"))
 	claim(!r.ReloadFailed, "a reload failed")
 	from, to := r.early(), r.late()
@@ -108,6 +110,32 @@ func (r *report) verdict() error {
 	return nil
 }
 
+// markedByWait sets the share of marked samples beside how long the probing threads
+// waited for a CPU: in the quarter of the looks in which they waited least, and in
+// that in which they waited most. A sample is marked when the moment of sending
+// took unusually long, which is what a CPU that is taken away does.
+func (r *report) markedByWait() string {
+	type between struct{ wait, sent, marked float64 } // wait in parts of the time
+	var all []between
+	for i := 1; i < len(r.usage); i++ {
+		a, b := r.usage[i-1], r.usage[i]
+		wait := (b.workersWaiting - a.workersWaiting).Seconds() / (b.at - a.at).Seconds() / float64(r.scenario.workers)
+		all = append(all, between{wait, b.sent - a.sent, b.marked - a.marked})
+	}
+	if len(all) < 4 {
+		return "too few looks"
+	}
+	slices.SortFunc(all, func(a, b between) int { return cmp.Compare(a.wait, b.wait) })
+	shown := func(some []between) string {
+		var sum between
+		for _, b := range some {
+			sum = between{sum.wait + b.wait, sum.sent + b.sent, sum.marked + b.marked}
+		}
+		return fmt.Sprintf("%.4f %% (waited %.2f %%)", 100*sum.marked/max(1, sum.sent), 100*sum.wait/float64(len(some)))
+	}
+	return shown(all[:len(all)/4]) + ", " + shown(all[len(all)-len(all)/4:])
+}
+
 func (r *report) rows() [][2]string {
 	from, to, end := r.early(), r.late(), r.usage[len(r.usage)-1]
 	peak := slices.MaxFunc(r.usage, func(a, b use) int { return int(a.rss - b.rss) })
@@ -115,16 +143,22 @@ func (r *report) rows() [][2]string {
 		{"time", r.Ran.Round(time.Second).String()},
 		{"until it probed", r.Started.Round(10 * time.Millisecond).String()},
 		{"probes sent, by its own count", r.shown("sent")},
-		{"probes on the wire, by the responder's", fmt.Sprintf("%.0f", r.OnWire)},
+		{"probes on the wire, by the responder's", fmt.Sprintf("%.0f", r.Wire.Answered)},
+		{"answers that the wire dropped, by the driver's", fmt.Sprintf("%.0f", r.Wire.Died)},
+		{"answers that came in, by the XDP program's", r.shown("steered")},
 		{"lost", r.shown("lost")},
 		{"unknown", r.shown("unknown")},
 		{"not sent", r.shown("not sent")},
 		{"marked", fmt.Sprintf("%s (%.4f %%)", r.shown("marked"), 100*r.sum("marked")/max(1, r.sum("sent")))},
+		{"marked while the CPUs were free, were not", r.markedByWait()},
+		{"probing threads: waited for a CPU, taken off it", fmt.Sprintf("%.2f %% of the time, %.0f times",
+			100*end.workersWaiting.Seconds()/end.at.Seconds()/float64(r.scenario.workers), end.preempted)},
+		{"the machine's CPUs were another machine's", fmt.Sprintf("%.2f %% of the time", 100*(end.stolen-r.usage[0].stolen).Seconds()/max(1, (end.at-r.usage[0].at).Seconds())/float64(runtime.NumCPU()))},
 		{"duplicates, late, reordered", r.shown("duplicates") + ", " + r.shown("late") + ", " + r.shown("reordered")},
 		{"ring dropped", r.shown("ring dropped")},
 		{"most behind schedule", fmt.Sprintf("%.1f ms", 1e3*r.Lag)},
 		{"CPU", fmt.Sprintf("%.1f %% of a core", 100*end.cpu.Seconds()/end.at.Seconds())},
-		{"waited for a CPU", fmt.Sprintf("%.2f %% of the time", 100*end.waiting.Seconds()/end.at.Seconds())},
+		{"all its threads waited for a CPU", fmt.Sprintf("%.2f %% of the time", 100*end.waiting.Seconds()/end.at.Seconds())},
 		{"memory early, late, at the most", fmt.Sprintf("%.0f, %.0f, %.0f MB", from.rss/1e6, to.rss/1e6, peak.rss/1e6)},
 		{"descriptors early, late", fmt.Sprintf("%d, %d", from.fds, to.fds)},
 	}

@@ -53,11 +53,12 @@ func (s scenario) pps() float64 { return float64(s.targets*s.packets) / s.interv
 // run lets the program work for the scenario's time, or until it is interrupted.
 func (s scenario) run(binary, dir string, interrupted <-chan os.Signal) (*report, error) {
 	progress("%s: %s, %v", s.name, s.what, s.duration)
-	r, err := newRig(s.workers)
+	l := lab.New(lab.Options{Name: "soak"})
+	defer l.Close()
+	r, err := newRig(l, s.workers)
 	if err != nil {
 		return nil, err
 	}
-	defer r.lab.Close()
 	files := files{dir: dir, scenario: s}
 	if err := files.write(0); err != nil {
 		return nil, err
@@ -144,8 +145,7 @@ const (
 	prefix6     = "2001:db8:1::/48"
 )
 
-func newRig(queues int) (*rig, error) {
-	l := lab.New(lab.Options{Name: "soak"})
+func newRig(l *lab.Lab, queues int) (*rig, error) {
 	r := &rig{lab: l, prober: l.Host("prober")}
 	responder := l.Host("responder")
 	// A flap is no change of address, nor a second of silence about it.
@@ -158,7 +158,6 @@ func newRig(queues int) (*rig, error) {
 	r.prober.SetRoute(prefix6, lab.Hop{Via: far6})
 	r.reflector = lab.AttachReflector(r.far, lab.ReflectorOptions{Prefixes: []string{prefix4, prefix6}})
 	if err := l.Err(); err != nil {
-		_ = l.Close()
 		return nil, fmt.Errorf("build the veth pair: %w", err)
 	}
 	return r, nil

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -38,15 +36,16 @@ func (w *watcher) look() error {
 		return err
 	}
 	r := w.report
-	u, err := usage(w.process.PID())
+	u, err := usage(w.process.PID(), r.scenario.workers)
 	if err != nil {
 		return err
 	}
 	u.at = time.Since(r.begin)
-	r.usage = append(r.usage, u)
 	r.Lag = max(r.Lag, page.lag)
 	r.ReloadFailed = r.ReloadFailed || page.reloadFailed
 	r.sums = page.sums
+	u.sent, u.marked = r.sum("sent"), r.sum("marked")
+	r.usage = append(r.usage, u)
 	progress("%s %v: sent %.0f, lost %.0f, not sent %.0f, unknown %.0f, marked %.0f; %.0f MB, %d descriptors, %.0f%% of a core", r.scenario.name, u.at.Round(time.Second),
 		r.sum("sent"), r.sum("lost"), r.sum("not sent"), r.sum("unknown"), r.sum("marked"), u.rss/1e6, u.fds, 100*u.cpu.Seconds()/u.at.Seconds())
 	return nil
@@ -65,15 +64,9 @@ func (w *watcher) end(s scenario) error {
 	if err := w.look(); err != nil {
 		return err
 	}
-	c, err := w.rig.reflector.Counts()
-	if err != nil {
-		return err
-	}
-	if c.Failed > 0 {
-		return fmt.Errorf("the responder could not answer %d probes", c.Failed)
-	}
-	r.OnWire = float64(c.Echo + c.SynAck + c.RstAck + c.Unreachable)
-	return nil
+	var err error
+	r.Wire, err = w.rig.wire()
+	return err
 }
 
 // page is what one scrape says in all.
@@ -93,6 +86,7 @@ var families = []struct{ suffix, what, label string }{
 	{"netprobe_late_total", "late", ""},
 	{"netprobe_reordered_total", "reordered", ""},
 	{"netprobe_ring_dropped_total", "ring dropped", ""},
+	{"netprobe_steered_total", "steered", ""},
 	{"_sent_total", "sent", ""},
 	{"_loss_total", "lost", ""},
 }
@@ -183,53 +177,6 @@ func value(labels, name string) string {
 	_, rest, _ := strings.Cut(labels, name+`="`)
 	v, _, _ := strings.Cut(rest, `"`)
 	return v
-}
-
-// use is what a process needs at a time.
-type use struct {
-	at      time.Duration
-	rss     float64 // bytes
-	fds     int
-	cpu     time.Duration // of all threads so far
-	waiting time.Duration // of all threads for a CPU, so far
-}
-
-// usage reads it from /proc (proc_pid_status(5), Documentation/scheduler/sched-stats.rst).
-func usage(pid int) (use, error) {
-	var u use
-	proc := filepath.Join("/proc", strconv.Itoa(pid))
-	status, err := os.ReadFile(filepath.Join(proc, "status"))
-	if err != nil {
-		return u, fmt.Errorf("read the process's memory: %w", err)
-	}
-	_, rest, _ := strings.Cut(string(status), "\nVmRSS:")
-	rest, _, _ = strings.Cut(rest, " kB")
-	kb, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
-	if err != nil {
-		return u, fmt.Errorf("read the process's memory: %w", err)
-	}
-	u.rss = kb * 1024
-	fds, err := os.ReadDir(filepath.Join(proc, "fd"))
-	if err != nil {
-		return u, fmt.Errorf("count the process's descriptors: %w", err)
-	}
-	u.fds = len(fds)
-	tasks, err := filepath.Glob(filepath.Join(proc, "task/*/schedstat"))
-	if err != nil {
-		return u, err
-	}
-	for _, t := range tasks {
-		b, err := os.ReadFile(t)
-		if err != nil {
-			continue // the thread ended
-		}
-		var ran, waited time.Duration
-		if _, err := fmt.Sscan(string(b), &ran, &waited); err != nil {
-			return u, fmt.Errorf("%s: %q: %w", t, b, err)
-		}
-		u.cpu, u.waiting = u.cpu+ran, u.waiting+waited
-	}
-	return u, nil
 }
 
 // tail is the end of what the program said.

@@ -51,8 +51,8 @@ tcpsyn_sent_total{destination="b"} 9
 func TestVerdict(t *testing.T) {
 	good := func() *report {
 		return &report{
-			scenario: scenario{name: "s", targets: 1, packets: 1, interval: time.Second}, Ran: time.Hour, OnWire: 100,
-			sums:  map[string]map[string]float64{"sent": {"": 100}},
+			scenario: scenario{name: "s", targets: 1, packets: 1, interval: time.Second}, Ran: time.Hour, Wire: wire{Answered: 100},
+			sums:  map[string]map[string]float64{"sent": {"": 100}, "steered": {"": 100}},
 			usage: []use{{at: 15 * time.Minute, rss: 100e6, fds: 20}, {at: time.Hour, rss: 105e6, fds: 20}},
 		}
 	}
@@ -61,8 +61,11 @@ func TestVerdict(t *testing.T) {
 	}
 	for want, spoil := range map[string]func(*report){
 		"1 probes lost":                func(r *report) { r.sums["lost"] = map[string]float64{"": 1} },
-		"100 probes sent, and 99 on":   func(r *report) { r.OnWire = 99 },
-		"100 probes sent, and 101 on":  func(r *report) { r.OnWire = 101 },
+		"2 probes lost":                func(r *report) { r.sums["lost"], r.Wire.Died = map[string]float64{"": 2}, 1 },
+		"100 answers came in, and 100": func(r *report) { r.Wire.Died = 1 },
+		"99 answers came in, and 100":  func(r *report) { r.sums["steered"][""] = 99 },
+		"100 probes sent, and 99 on":   func(r *report) { r.Wire.Answered = 99 },
+		"100 probes sent, and 101 on":  func(r *report) { r.Wire.Answered = 101 },
 		"1 duplicates":                 func(r *report) { r.sums["duplicates"] = map[string]float64{"": 1} },
 		"a reload failed":              func(r *report) { r.ReloadFailed = true },
 		"memory grew from 100 to 120":  func(r *report) { r.usage[1].rss = 120e6 },
