@@ -5,7 +5,6 @@ package prober
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
@@ -67,9 +66,12 @@ func (p *prober) apply(next *config.Config, again bool) (Report, error) {
 		port.engine.Relabel(c.relabel[port]...)
 	}
 	p.limiter.SetRate(float64(next.Safety.MaxPPS))
+	for _, port := range p.ports {
+		port.size(c.plan.PPS)
+	}
 	p.adopt(c)
 	p.names.refresher.Follow(resolve.Names(next), again)
-	failed = append(failed, p.install(c))
+	failed = append(failed, p.boundHeap(), p.install(c))
 	if again {
 		failed = append(failed, p.tryRefused())
 	}
@@ -93,22 +95,7 @@ func (p *prober) prepare(ctx context.Context, next *config.Config) (c *change, e
 		}
 		return p.place(c, p.compare(c))
 	})
-	if err == nil {
-		c.warnRings()
-	}
 	return c, err
-}
-
-// warnRings says of interfaces that are probed through already that their
-// receive rings were made for less: they hold answers for a shorter time.
-func (c *change) warnRings() {
-	for _, port := range c.ports {
-		if port.engine != nil && port.options.rxFrames < rxFrames(c.plan.PPS) {
-			c.plan.Warnings = append(c.plan.Warnings, c.cfg.Fault(
-				fmt.Sprintf("the receive rings of %s were made for fewer probes per second: %d frames a queue, %d are wanted", port.name, port.options.rxFrames, rxFrames(c.plan.PPS)),
-				"restart the program to have larger ones", "global", "interval"))
-		}
-	}
 }
 
 // adopt makes the configuration of c the one that is carried out.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
@@ -36,11 +37,13 @@ type port struct {
 	program *steer.Program
 	engine  *engine.Engine
 	options socketOptions
+	frames  atomic.Int64 // that receive rings are to have: tend opens them anew where they have fewer
+	refused atomic.Int64 // so many they could not have
 
 	cancel  context.CancelFunc // once it was started
 	running sync.WaitGroup
 
-	mu         sync.Mutex // guards what follows, for who reads counters; run's goroutine alone changes it
+	mu         sync.Mutex // guards options and what follows, for who reads counters; run's goroutine alone changes it
 	attachment steer.Attachment
 	sockets    []*xsk.Socket // by receive queue
 	dropped    []xsk.Stats   // what sockets that are closed had dropped, by receive queue
@@ -80,6 +83,7 @@ func (t *port) attach(p *prober, c *change) error {
 		return err
 	}
 	t.options = socketOptions{mode: c.cfg.Engine.XDPMode, bind: c.cfg.Engine.Bind, rxFrames: rxFrames(c.plan.PPS)}
+	t.frames.Store(int64(t.options.rxFrames))
 	if err := t.open(p.Log, info); err != nil {
 		return err
 	}

@@ -20,6 +20,9 @@ const (
 	minRing  = 2048 // frames
 	maxRing  = 65536
 	txFrames = 1024
+	// tooSmall is how many times larger receive rings would be than they are before
+	// the sockets are opened anew for it: they hold less than half of ringSpan then.
+	tooSmall = 4
 )
 
 // socketOptions are how a port's program is attached and its sockets are opened.
@@ -27,7 +30,8 @@ type socketOptions struct {
 	mode      string // of XDP, as configured
 	bind      string // as configured
 	rxFrames  int
-	frameSize int // bytes; of the sockets that are open
+	frameSize int // bytes; of the sockets that are open, or were last
+	queues    int // that had one each
 }
 
 // rxFrames is how many frames a receive ring holds at a planned rate.
@@ -37,6 +41,14 @@ func rxFrames(pps float64) int {
 		rx *= 2
 	}
 	return rx
+}
+
+// size says for which rate the port is used from now on. Where its receive rings
+// are too small for it, tend opens the sockets anew.
+func (t *port) size(pps float64) {
+	if want := int64(rxFrames(pps)); want >= tooSmall*t.frames.Load() && want != t.refused.Load() {
+		t.frames.Store(want)
+	}
 }
 
 // receiveQueues is how many queues replies can arrive on.
@@ -63,10 +75,12 @@ func frameSizeFor(mtu int) int {
 // open attaches the program and opens a socket on every receive queue. Where
 // it fails the program is detached and no socket is open.
 func (t *port) open(log *slog.Logger, info netdev.Info) error {
-	t.options.frameSize = frameSizeFor(info.MTU)
+	t.mu.Lock()
+	t.options.frameSize, t.options.queues = frameSizeFor(info.MTU), receiveQueues(info)
+	t.mu.Unlock()
 	mode, err := modeFor(t.options.mode, info)
 	if err == nil {
-		err = t.fits(receiveQueues(info))
+		err = fits(t.options, 0)
 	}
 	if err != nil {
 		return fmt.Errorf("interface %s: %w", t.link.Name(), err)
@@ -110,7 +124,7 @@ func modeFor(configured string, info netdev.Info) (string, error) {
 // openSockets opens a socket on every receive queue, inside the interface's
 // namespace.
 func (t *port) openSockets(info netdev.Info) error {
-	for q := range receiveQueues(info) {
+	for q := range t.options.queues {
 		s, err := xsk.Open(xsk.Options{
 			Ifindex: info.Index, Queue: q, RxFrames: t.options.rxFrames, TxFrames: txFrames,
 			FrameSize: t.options.frameSize, Bind: t.options.bind,

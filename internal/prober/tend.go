@@ -22,6 +22,7 @@ const tendEvery = 250 * time.Millisecond
 //	the program was taken off
 //	there are more receive queues     which need sockets, and on veth the program anew
 //	the MTU needs larger UMEM frames
+//	the plan needs larger receive rings
 //
 // In each case the program is detached, all sockets are closed, and as soon as it
 // can be all is opened again.
@@ -60,9 +61,16 @@ func (t *port) mend(ctx context.Context, log *slog.Logger) error {
 		if err := t.letGo(ctx); err != nil {
 			return err
 		}
+	case t.options.rxFrames < int(t.frames.Load()):
+		return t.enlarge(ctx, log)
 	default:
 		return nil
 	}
+	return t.reopen(ctx, log)
+}
+
+// reopen opens what letGo closed.
+func (t *port) reopen(ctx context.Context, log *slog.Logger) error {
 	info, err := t.link.Info()
 	if err != nil {
 		return err
@@ -74,6 +82,44 @@ func (t *port) mend(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	return t.engine.Use(ctx, t.sockets, xsk.MaxFrame(t.options.frameSize))
+}
+
+// enlarge opens the sockets anew with larger receive rings. Where that cannot be,
+// it stays at those that there were, unless others still are wanted.
+func (t *port) enlarge(ctx context.Context, log *slog.Logger) error {
+	before, after := t.options, t.options
+	after.rxFrames = int(t.frames.Load())
+	stay := func(err error) {
+		t.refused.Store(int64(after.rxFrames))
+		t.frames.CompareAndSwap(int64(after.rxFrames), int64(before.rxFrames))
+		log.Warn("the receive rings stay as they were, and hold answers for a shorter time; what does not fit them is unknown, ring_overflow", "interface", t.name, "frames", before.rxFrames, "wanted", after.rxFrames, "error", err)
+	}
+	if err := fits(after, before.memory()); err != nil {
+		stay(err)
+		return nil
+	}
+	log.Info("opening the interface anew for larger receive rings", "interface", t.name, "frames", after.rxFrames, "before", before.rxFrames)
+	if err := t.letGo(ctx); err != nil {
+		return err
+	}
+	t.resize(after.rxFrames)
+	failed := t.reopen(ctx, log)
+	if failed == nil {
+		return nil
+	}
+	t.resize(before.rxFrames)
+	err := t.reopen(ctx, log)
+	if err == nil { // so it was the size
+		stay(failed)
+	}
+	return err
+}
+
+// resize sets how many frames the receive rings hold that are opened next.
+func (t *port) resize(frames int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.options.rxFrames = frames
 }
 
 // letGo takes the program off and closes the sockets, once the workers have
