@@ -8,6 +8,8 @@ package config
 import (
 	"net/netip"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/secret"
 )
 
 // Config is a whole, valid configuration. It is immutable once Load returned
@@ -142,15 +144,13 @@ type Web struct {
 
 // Push is our own section `push`.
 type Push struct {
-	URL             string // where pages are sent; "": nowhere
-	Interval        time.Duration
-	Timeout         time.Duration // of one attempt
-	Buffer          int           // bytes of compressed pages that may wait
-	ExtraLabels     []string      // name=value, names distinct
-	Headers         []Secret      // "Name: value"
-	User            string
-	Password        Secret // or PasswordFile, whose content it is
-	PasswordFile    string
-	BearerToken     Secret // or BearerTokenFile
-	BearerTokenFile string
+	URL         string // where pages are sent; "": nowhere
+	Interval    time.Duration
+	Timeout     time.Duration // of one attempt
+	Buffer      int           // bytes of compressed pages that may wait
+	ExtraLabels []string      // name=value, names distinct
+	Headers     []secret.Text // "Name: value"
+	User        string
+	Password    secret.Text
+	BearerToken secret.Text
 }

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/inventory"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/secret"
 )
 
 // Inventory is one entry of `inventories` that is not disabled.
@@ -53,7 +54,7 @@ type inventoryDraft struct {
 	maxBytes   int
 
 	username                    string
-	password, token             inventory.Secret
+	password, token             secret.Text
 	caFile, certFile, clientKey string
 
 	defaults targetDraft

@@ -10,18 +10,18 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/netprobe-xdp/netprobe-xdp/internal/inventory"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/secret"
 )
 
-func (v value) secretInto(to *inventory.Secret) {
+func (v value) secretInto(to *secret.Text) {
 	if s, ok := v.secret(); ok {
-		*to = inventory.NewSecret(s)
+		*to = secret.New(s)
 	}
 }
 
-func (v value) secretFileInto(to *inventory.Secret) {
+func (v value) secretFileInto(to *secret.Text) {
 	if name, ok := v.fileName(); ok {
-		*to = inventory.SecretFile(name)
+		*to = secret.InFile(name)
 	}
 }
 
@@ -100,15 +100,15 @@ func (d *decoder) inventoryVariable(name, text string) bool {
 		}
 		switch key {
 		case "USER":
-			inv.username, inv.token = text, inventory.Secret{}
+			inv.username, inv.token = text, secret.Text{}
 		case "PASSWORD":
-			inv.password = inventory.NewSecret(text)
+			inv.password = secret.New(text)
 		case "PASSWORD_FILE":
-			inv.password = inventory.SecretFile(text)
+			inv.password = secret.InFile(text)
 		case "BEARER_TOKEN":
-			inv.token = inventory.NewSecret(text)
+			inv.token = secret.New(text)
 		case "BEARER_TOKEN_FILE":
-			inv.token = inventory.SecretFile(text)
+			inv.token = secret.InFile(text)
 		default:
 			return false
 		}

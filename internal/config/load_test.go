@@ -13,11 +13,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/secret"
 )
 
 var comparable = cmp.Options{
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b secret.Text) bool { return a == b }),
 	cmpopts.IgnoreUnexported(Config{}),
 	cmpopts.EquateEmpty(),
 }

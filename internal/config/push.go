@@ -15,24 +15,9 @@ import (
 	"github.com/knadh/koanf/v2"
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/secret"
 )
-
-// Secret is text that is never printed.
-type Secret string
-
-// String hides the text.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "(secret)"
-}
-
-// GoString hides the text from %#v.
-func (s Secret) GoString() string { return strconv.Quote(s.String()) }
-
-// MarshalText hides the text from encoders and the log.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // webSection is where the HTTP server's keys are.
 var webSection = section{name: "web", ours: true, fields: []field{
@@ -216,18 +201,25 @@ func (d *decoder) checkSecretFiles(k *koanf.Koanf) {
 // fillPush copies the merged settings of pushing.
 func (d *decoder) fillPush(k *koanf.Koanf) {
 	d.cfg.Push = Push{
-		URL:             k.String("push.url"),
-		Interval:        get[time.Duration](k, "push.interval"),
-		Timeout:         get[time.Duration](k, "push.timeout"),
-		Buffer:          k.Int("push.buffer"),
-		ExtraLabels:     get[[]string](k, "push.extra_labels"),
-		User:            k.String("push.user"),
-		Password:        Secret(k.String("push.password")),
-		PasswordFile:    k.String("push.password_file"),
-		BearerToken:     Secret(k.String("push.bearer_token")),
-		BearerTokenFile: k.String("push.bearer_token_file"),
+		URL:         k.String("push.url"),
+		Interval:    get[time.Duration](k, "push.interval"),
+		Timeout:     get[time.Duration](k, "push.timeout"),
+		Buffer:      k.Int("push.buffer"),
+		ExtraLabels: get[[]string](k, "push.extra_labels"),
+		User:        k.String("push.user"),
+		Password:    knownOrInFile(k, "push.password"),
+		BearerToken: knownOrInFile(k, "push.bearer_token"),
 	}
 	for _, h := range get[[]string](k, "push.headers") {
-		d.cfg.Push.Headers = append(d.cfg.Push.Headers, Secret(h))
+		d.cfg.Push.Headers = append(d.cfg.Push.Headers, secret.New(h))
 	}
+}
+
+// knownOrInFile is the secret of a key, or the one in the file that the key with
+// "_file" names.
+func knownOrInFile(k *koanf.Koanf, key string) secret.Text {
+	if name := k.String(key + "_file"); name != "" {
+		return secret.InFile(name)
+	}
+	return secret.New(k.String(key))
 }

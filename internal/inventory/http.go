@@ -15,6 +15,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/secret"
 )
 
 // HTTP is a list at an address, asked for at an interval.
@@ -25,8 +27,8 @@ type HTTP struct {
 	MaxBytes int64         // of the list, unpacked
 
 	Username string
-	Password Secret // with Username: basic authentication
-	Token    Secret // bearer token
+	Password secret.Text // with Username: basic authentication
+	Token    secret.Text // bearer token
 
 	CAFile            string // instead of the system's authorities
 	CertFile, KeyFile string // of a client certificate
@@ -130,13 +132,13 @@ func (h HTTP) introduce(req *http.Request) error {
 	// As Prometheus does, for servers that schedule by it.
 	req.Header.Set("X-Prometheus-Refresh-Interval-Seconds", fmt.Sprint(h.Interval.Seconds()))
 	if h.Token.Set() {
-		token, err := h.Token.read()
+		token, err := h.Token.Read()
 		if err != nil {
 			return err
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
 	} else if h.Username != "" {
-		password, err := h.Password.read()
+		password, err := h.Password.Read()
 		if err != nil {
 			return err
 		}

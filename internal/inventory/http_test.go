@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/secret"
 )
 
 func asks(url string) HTTP {
@@ -96,10 +98,10 @@ func TestHTTPCredentials(t *testing.T) {
 		want   string
 	}{
 		"none":       {func(*HTTP) {}, ""},
-		"password":   {func(h *HTTP) { h.Username, h.Password = "me", NewSecret("s3cret") }, "Basic bWU6czNjcmV0"},
-		"its file":   {func(h *HTTP) { h.Username, h.Password = "me", SecretFile(file) }, "Basic bWU6czNjcmV0"},
-		"token":      {func(h *HTTP) { h.Token = NewSecret("s3cret") }, "Bearer s3cret"},
-		"token file": {func(h *HTTP) { h.Token = SecretFile(file) }, "Bearer s3cret"},
+		"password":   {func(h *HTTP) { h.Username, h.Password = "me", secret.New("s3cret") }, "Basic bWU6czNjcmV0"},
+		"its file":   {func(h *HTTP) { h.Username, h.Password = "me", secret.InFile(file) }, "Basic bWU6czNjcmV0"},
+		"token":      {func(h *HTTP) { h.Token = secret.New("s3cret") }, "Bearer s3cret"},
+		"token file": {func(h *HTTP) { h.Token = secret.InFile(file) }, "Bearer s3cret"},
 	} {
 		h := asks(s.URL)
 		tt.change(&h)
@@ -114,14 +116,14 @@ func TestHTTPCredentials(t *testing.T) {
 			t.Errorf("%s: shows its secret: %s", name, shown)
 		}
 	}
-	for name, text := range map[string]string{"empty": "", "lines": "a\nb\n", "long": strings.Repeat("x", maxSecret+1)} {
+	for name, text := range map[string]string{"empty": "", "lines": "a\nb\n", "long": strings.Repeat("x", secret.MaxBytes+1)} {
 		h := asks(s.URL)
-		h.Token = SecretFile(writeFile(t, name, text))
+		h.Token = secret.InFile(writeFile(t, name, text))
 		d, _ := h.get(t.Context(), validators{})
 		wantError(t, d.Err, "the file of the secret", name)
 	}
 	h := asks(s.URL)
-	h.Token = SecretFile("/nowhere/token")
+	h.Token = secret.InFile("/nowhere/token")
 	d, _ := h.get(t.Context(), validators{})
 	wantError(t, d.Err, "/nowhere/token", "no such file")
 }
@@ -170,7 +172,7 @@ func TestHTTPFailures(t *testing.T) {
 		"/circle": "more than 5 times", "/away": "not given the credentials", "/header": "header",
 	} {
 		h := asks(s.URL + path + "?key=hidden-key")
-		h.Token = NewSecret("hidden-token")
+		h.Token = secret.New("hidden-token")
 		if strings.HasPrefix(says, "within") {
 			h.Timeout = time.Second
 		}

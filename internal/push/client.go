@@ -26,8 +26,6 @@ const (
 	maxShown = 200
 	// longestAsked bounds what a server may ask for in Retry-After.
 	longestAsked = 5 * time.Minute
-	// maxSecret bounds a file with a password or a token, in bytes.
-	maxSecret = 64 << 10
 )
 
 // failure is an attempt that failed, said on one line with what to do.
@@ -74,7 +72,8 @@ func (c *client) send(ctx context.Context, s config.Push, p page) error {
 		return &failure{text: err.Error(), kind: "secret"}
 	}
 	for _, h := range s.Headers {
-		name, value, _ := strings.Cut(string(h), ": ")
+		text, _ := h.Read() // it is in no file
+		name, value, _ := strings.Cut(text, ": ")
 		req.Header.Set(name, value)
 	}
 	res, err := c.http.Do(req)
@@ -117,9 +116,9 @@ func query(q url.Values, s config.Push, p page) url.Values {
 // authorize adds the credentials. Those in files are read each time, as they
 // may be replaced.
 func authorize(req *http.Request, s config.Push) error {
-	token, err := secret(s.BearerToken, s.BearerTokenFile, "push.bearer_token_file")
+	token, err := s.BearerToken.Read()
 	if err != nil {
-		return err
+		return fmt.Errorf("push.bearer_token_file: %w", err)
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -127,31 +126,12 @@ func authorize(req *http.Request, s config.Push) error {
 	if s.User == "" {
 		return nil
 	}
-	password, err := secret(s.Password, s.PasswordFile, "push.password_file")
+	password, err := s.Password.Read()
 	if err != nil {
-		return err
+		return fmt.Errorf("push.password_file: %w", err)
 	}
 	req.SetBasicAuth(s.User, password)
 	return nil
-}
-
-func secret(text config.Secret, file, key string) (string, error) {
-	if file == "" {
-		return string(text), nil
-	}
-	f, err := os.Open(file)
-	if err == nil {
-		defer f.Close()
-		var b []byte
-		if b, err = io.ReadAll(io.LimitReader(f, maxSecret)); err == nil {
-			got := strings.TrimRight(string(b), "\r\n")
-			if strings.ContainsFunc(got, unicode.IsControl) {
-				return "", fmt.Errorf("%s: %s holds more than one line; leave only the secret in it", key, file)
-			}
-			return got, nil
-		}
-	}
-	return "", fmt.Errorf("%s: %w; make it readable for the user that runs netprobe-xdp", key, err)
 }
 
 // judge makes an error of an answer that is none.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/secret"
 )
 
 // patience bounds every wait for something that takes moments on an idle
@@ -114,14 +115,14 @@ func TestRequest(t *testing.T) {
 		labels []string
 	}{
 		"plain":      {func(*config.Push) {}, "", []string{"job=netprobe-xdp", "instance=probe1"}},
-		"basic":      {func(s *config.Push) { s.User, s.Password = "me", hidden }, "Basic bWU6aHVudGVyMg==", nil},
-		"basic file": {func(s *config.Push) { s.User, s.PasswordFile = "me", secretFile }, "Basic bWU6aHVudGVyMg==", nil},
-		"token":      {func(s *config.Push) { s.BearerToken = hidden }, "Bearer hunter2", nil},
-		"token file": {func(s *config.Push) { s.BearerTokenFile = secretFile }, "Bearer hunter2", nil},
+		"basic":      {func(s *config.Push) { s.User, s.Password = "me", secret.New(hidden) }, "Basic bWU6aHVudGVyMg==", nil},
+		"basic file": {func(s *config.Push) { s.User, s.Password = "me", secret.InFile(secretFile) }, "Basic bWU6aHVudGVyMg==", nil},
+		"token":      {func(s *config.Push) { s.BearerToken = secret.New(hidden) }, "Bearer hunter2", nil},
+		"token file": {func(s *config.Push) { s.BearerToken = secret.InFile(secretFile) }, "Bearer hunter2", nil},
 		"labels": {func(s *config.Push) {
 			s.URL += "&extra_label=a=b"
 			s.ExtraLabels = []string{"instance=x", "site=a=b & c"}
-			s.Headers = []config.Secret{"X-Scope-Orgid: " + hidden}
+			s.Headers = []secret.Text{secret.New("X-Scope-Orgid: " + hidden)}
 		}, "", []string{"a=b", "instance=x", "site=a=b & c", "job=netprobe-xdp"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +188,7 @@ func TestFailures(t *testing.T) {
 		"circle":    {url: circle, says: []string{"answers 301 Moved Permanently and leads to " + circle + "/again;", "set push.url"}},
 		"refused":   {url: closed.URL, says: []string{"connection refused", "check that it runs, and push.url"}},
 		"silent":    {url: "http://" + silent.Addr().String(), set: func(s *config.Push) { s.Timeout = 50 * time.Millisecond }, says: []string{"does not answer within 50ms", "push.timeout"}},
-		"no secret": {url: closed.URL, set: func(s *config.Push) { s.BearerTokenFile = "/nowhere" }, says: []string{"push.bearer_token_file: open /nowhere: no such file or directory; make it readable"}},
+		"no secret": {url: closed.URL, set: func(s *config.Push) { s.BearerToken = secret.InFile("/nowhere") }, says: []string{"push.bearer_token_file: read the secret: open /nowhere: no such file or directory; make it readable"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.code != 0 {
