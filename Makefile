@@ -75,8 +75,8 @@ bench: go ## compare with zmap, masscan and fping side by side (sudo; installs t
 soak: go ## run for 72 minutes under load, reloads and link flaps, and compare with what was on the wire (sudo)
 	@$(GO) run ./internal/soak $(SOAKFLAGS)
 
-forged: go root ## send ten million forged replies at full rate: none may be accepted (sudo; half a minute)
-	NETPROBE_FORGED=10000000 $(GO) test -count=1 -v -run TestForgedFlood ./internal/truth
+forged: go root ## send ten million forged replies at full rate: none may be accepted (sudo; a minute)
+	NETPROBE_FORGED=10000000 $(GO) test -count=1 -v -run 'TestForgedFlood|TestGuessedErrors' ./internal/truth
 
 clean: ## remove what was built
 	rm -rf netprobe-xdp build

@@ -51,6 +51,13 @@ func (w *worker) match(number uint32, f *flow, r *packet.Reply, rx int64) {
 	n, word := e.find(f, r)
 	if n == 0 {
 		e.unmatched(f, r)
+		if r.Weak {
+			w.guesses.note(r.Hash, rx)
+		}
+		w.foreign.Add(1)
+		return
+	}
+	if r.Weak && w.guesses.on(r.Hash, rx) {
 		w.foreign.Add(1)
 		return
 	}

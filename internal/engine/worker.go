@@ -59,6 +59,8 @@ type worker struct {
 	key   packet.Flow // of the packet being built
 	grant grant       // what it may send without asking the limiter
 
+	guesses guesses
+
 	median int64 // running median of how long a kick takes, ns
 
 	inboxes []inbox // answers that other workers saw to probes of this one, by worker

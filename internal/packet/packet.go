@@ -71,6 +71,11 @@ type Reply struct {
 	Number    uint32
 	Alternate uint32
 
+	// Weak says of such an Error that id and checksum do not name the same probe: a
+	// device on the way rewrote one of them, or somebody guessed. One guess in eight
+	// comes this far.
+	Weak bool
+
 	Ack  uint32 // SynAck, RstAck: the acknowledgement number as received, the sequence number of our RST
 	TTL  uint8  // TTL or hop limit as received
 	Type uint8  // of an Error

@@ -109,12 +109,13 @@ func (p *parser) shortUDP(h []byte, id uint16) Verdict {
 		return BadToken
 	}
 	r := p.r
+	r.Weak = true
 	byID, byChecksum := numberOfID(r.Hash, id), numberOfChecksum(r.Hash, be.Uint16(h[6:]))
 	switch {
 	case byID < UDPNumbers && byChecksum < UDPNumbers:
 		r.Number = byID
 		v := p.accept()
-		r.Alternate = byChecksum
+		r.Alternate, r.Weak = byChecksum, byID != byChecksum
 		return v
 	case byID < UDPNumbers:
 		r.Number = byID

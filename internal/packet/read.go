@@ -5,7 +5,7 @@ package packet
 // ReadKnown reads what a reply says that the XDP program has judged: the verdict
 // and the flow's hash are its own. It looks at echo and TCP replies right behind an IP
 // header without options or extensions, and sets of r what tells the probe: Kind, Hash,
-// Number, Alternate, Ack and TTL. The rest of r stays as it was.
+// Number, Alternate, Weak, Ack and TTL. The rest of r stays as it was.
 // tail is the last four bytes of the sender's address. Where ok is false the frame
 // is of another form, and for Parse.
 func ReadKnown(frame []byte, v Verdict, hash uint64, r *Reply) (tail uint32, ok bool) {
@@ -31,6 +31,6 @@ func ReadKnown(frame []byte, v Verdict, hash uint64, r *Reply) (tail uint32, ok 
 	default:
 		return 0, false
 	}
-	r.Kind, r.Hash, r.Alternate = Kind(v), hash, r.Number
+	r.Kind, r.Hash, r.Alternate, r.Weak = Kind(v), hash, r.Number, false
 	return tail, true
 }

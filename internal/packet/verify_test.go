@@ -76,8 +76,8 @@ func TestAlternate(t *testing.T) {
 			continue
 		}
 		var r packet.Reply
-		if verifier().Parse(c.Frame, &r); r.Number != 1235 || r.Alternate != 1234 {
-			t.Errorf("number %d, alternate %d, want 1235 by id and 1234 by checksum", r.Number, r.Alternate)
+		if verifier().Parse(c.Frame, &r); r.Number != 1235 || r.Alternate != 1234 || !r.Weak {
+			t.Errorf("number %d, alternate %d, weak %v; want 1235 by id and 1234 by checksum, weak", r.Number, r.Alternate, r.Weak)
 		}
 		return
 	}
@@ -97,8 +97,8 @@ func TestParseEveryNumber(t *testing.T) {
 			p := packettest.Dissect(b[:packet.Build(b, &f, sh, h, n, [6]byte{}, [6]byte{})])
 			var r packet.Reply
 			got := v.Parse(p.Error(f.Remote, 3, 3, 28), &r)
-			if got != packet.Verdict(packet.Error) || r.Number != n || r.Alternate != n {
-				t.Fatalf("port %d, probe %d: %v, number %d, alternate %d", port, n, got, r.Number, r.Alternate)
+			if got != packet.Verdict(packet.Error) || r.Number != n || r.Alternate != n || r.Weak {
+				t.Fatalf("port %d, probe %d: %v, number %d, alternate %d, weak %v", port, n, got, r.Number, r.Alternate, r.Weak)
 			}
 		}
 	}

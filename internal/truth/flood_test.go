@@ -92,15 +92,7 @@ func (k *forgedKind) put(b []byte, random *rand.Rand) int {
 // AF_XDP can send them, to targets that do not answer and to ones that do. None
 // is taken for an answer; and targets behind another interface do not notice.
 func TestForgedFlood(t *testing.T) {
-	count := 200_000
-	if text := os.Getenv(floodVar); text != "" {
-		var err error
-		if count, err = strconv.Atoi(text); err != nil {
-			t.Fatalf("%s: %v", floodVar, err)
-		}
-	} else {
-		t.Parallel()
-	}
+	count := floodCount(t)
 	prober, ends, addrs := star(t)
 	// The host that has these says nothing.
 	dead := map[string]string{"ipv4": "203.0.113.9", "ipv6": "2001:db8:9::9"}
@@ -178,6 +170,59 @@ func TestForgedFlood(t *testing.T) {
 					t.Errorf("%s: %s, %d errors; want all answered once", tg.name, show(got), errors)
 				}
 			}
+		}
+	})
+}
+
+// floodCount is how many forged replies a test sends. Those that send many do
+// so alone.
+func floodCount(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(floodVar)
+	if text == "" {
+		t.Parallel()
+		return 200_000
+	}
+	count, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", floodVar, err)
+	}
+	return count
+}
+
+// TestGuessedErrors: errors that quote no more of a UDP probe than its header are a
+// proof that one guess in eight gives. As fast as AF_XDP can send them, to a target that
+// does not answer, they make no answers: all but the first of a flow are not
+// believed. That one may meet the number of a probe under way, or of one before it, once in
+// some thousand times.
+func TestGuessedErrors(t *testing.T) {
+	count := floodCount(t)
+	prober, ends, addrs := star(t)
+	const dead = "203.0.113.9"
+	prober.SetRoute(dead+"/32", lab.Hop{Via: addrs[0]["ipv4"]})
+	ends[0].Peer.AddAddr(dead + "/32")
+	ends[0].Peer.Host.DropAll(lab.Input, lab.Match{To: dead})
+	r := start(t, setup{on: prober, hosts: []*lab.Host{ends[0].Peer.Host, ends[1].Peer.Host}, ifaces: []string{ends[0].Name, ends[1].Name},
+		interval: 5 * time.Second, gap: 10 * time.Millisecond, groups: []group{{name: "g", a: 20000, z: 20000 + floodPorts - 1}},
+		targets: []target{{name: "dead", kind: "UDPunreachable", addr: dead, port: 33434, packets: 400, timeout: 500 * time.Millisecond}}})
+	from := netip.MustParseAddr(dead)
+	probe := packettest.Dissect(packettest.Build(packet.Flow{Proto: packet.UDP, Local: netip.MustParseAddr("198.51.100.1"), Remote: from, LocalPort: 20000, RemotePort: 33434}, 8, 1))
+	const quoted = 14 + 20 + 8
+	kinds := []forgedKind{{probe.Error(from, 3, 3, 20+8), [][2]int{{quoted + 4, quoted + 6}, {quoted + 20 + 6, quoted + 20 + 8}}, []int{quoted + 20}}}
+	time.Sleep(usualLead)
+	var sent atomic.Uint64
+	if err := flood(ends[0].Peer, kinds, count, &sent); err != nil {
+		t.Fatal(err)
+	}
+	r.quiet(r.all().Rounds+2, func() {
+		steered, _ := r.page().sum(t, "netprobe_steered_total")
+		got := r.all()
+		t.Logf("%d forged, %d of them steered: %s", sent.Load(), steered, show(got))
+		if steered < sent.Load()/20 {
+			t.Errorf("%d of %d came as far as our sockets; want one in eight", steered, sent.Load())
+		}
+		if answered := got.Sent - got.Lost - unknown(got); got.Sent == 0 || answered+got.Late+got.Duplicates > 2 {
+			t.Errorf("%s; want all lost", show(got))
 		}
 	})
 }
