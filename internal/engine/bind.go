@@ -138,7 +138,9 @@ func (e *Engine) bindLeg(t *target, group *plan.Group, s *series, leg uint32, i 
 		e.staged[leg] = n
 	}
 	e.aim(e.flows.at(n), route.NextHop)
-	e.sayTaken(t.plan.Name, dst, route)
+	if !t.plan.Once {
+		e.sayTaken(t.plan.Name, dst, route)
+	}
 }
 
 // maxTaken bounds the addresses of which is said which next hop is taken.
@@ -194,6 +196,10 @@ const ethernetHeader = 14
 // unbind says once why a leg cannot be sent, and not again for every source
 // port of the same address.
 func (e *Engine) unbind(t *target, group *plan.Group, leg uint32, dst netip.Addr, why result.Reason, err error, r *answer) {
+	if t.plan.Once { // whoever asked is told of each probe
+		e.drop(leg, why)
+		return
+	}
 	l := e.legs.at(leg)
 	if flow, before := l.way(); flow != 0 || before != why || !l.told {
 		l.told = true

@@ -98,6 +98,9 @@ type Engine struct {
 	astray   []string                  // targets whose route leaves by another interface
 	deadHops map[uint32]int64          // next hops without flows, since, ns
 	seed     maphash.Seed
+
+	heldOnce int   // paths of targets that are probed once and are not forgotten
+	pruned   int64 // when what they leave was looked for, ns
 }
 
 // New returns an engine that sends nothing until Run.
@@ -170,6 +173,7 @@ func (e *Engine) Run(ctx context.Context) {
 			e.prune()
 		case <-soon.C:
 			e.retrySoon()
+			e.pruneOnce()
 		}
 	}
 }
@@ -194,14 +198,8 @@ func (e *Engine) add(plans []*plan.Target) error {
 	var shown []*result.Series
 	from := e.routerFor(len(plans))
 	for _, p := range plans {
-		n := e.enter(p)
+		n := e.admit(from, p)
 		t := e.targets.at(n)
-		if f := e.bindFitting(from, n); f != nil {
-			// No worker knows the target yet: give it to the one that has the flow.
-			e.unbindAll(n, t)
-			t.state.Store(t.state.Load()&^0xff | uint32(f.owner))
-			e.bindFitting(from, n)
-		}
 		given[t.owner()] = append(given[t.owner()], n)
 		for g := range p.Groups {
 			shown = append(shown, &e.series.at(t.series+uint32(g)).result)
@@ -213,6 +211,19 @@ func (e *Engine) add(plans []*plan.Target) error {
 		w.give(given[i], slices.Clone(e.timeouts))
 	}
 	return err
+}
+
+// admit makes a target that no worker knows yet, and binds it.
+func (e *Engine) admit(from router, p *plan.Target) uint32 {
+	n := e.enter(p)
+	t := e.targets.at(n)
+	if f := e.bindFitting(from, n); f != nil {
+		// No worker knows the target yet: give it to the one that has the flow.
+		e.unbindAll(n, t)
+		t.state.Store(t.state.Load()&^0xff | uint32(f.owner))
+		e.bindFitting(from, n)
+	}
+	return n
 }
 
 // Remove stops probing targets; their series disappear.
@@ -269,7 +280,7 @@ func (e *Engine) named() map[string]uint32 {
 	if e.names == nil {
 		e.names = map[string]uint32{}
 		for n := uint32(1); n < e.targets.used; n++ {
-			if t := e.targets.at(n); t.plan != nil && !t.gone() {
+			if t := e.targets.at(n); t.plan != nil && !t.gone() && !t.plan.Once {
 				e.names[t.plan.Name] = n
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
@@ -39,12 +40,12 @@ func (e *Engine) enter(p *plan.Target) uint32 {
 			l := e.legs.at(s.legs + uint32(i))
 			l.series = t.series + uint32(g)
 			l.flow.Store(unsendable | uint32(result.NoRoute))
-			if group.NbPackets > len(group.Sources) {
+			if group.NbPackets > len(group.Sources) && !p.Once {
 				l.long = e.histories.take(1)
 			}
 		}
 	}
-	if e.names != nil {
+	if e.names != nil && !p.Once {
 		e.names[p.Name] = n
 	}
 	return n
@@ -57,20 +58,39 @@ func (e *Engine) classOf(p *plan.Target, g *plan.Group) *class {
 		shape: packet.Shape{DSCP: g.DSCP, DontFragment: p.DontFragment, PayloadLen: uint16(g.PayloadLen)},
 	}
 	c := e.classes[key]
-	if c != nil {
+	if c != nil && !p.Once {
 		return c
 	}
 	c = &class{
 		classKey: key, spare: make([][]*openRound, len(e.workers)),
 		kind: e.kindOf(kindKey{p.Type.Metric, p.Family, p.State, g.Name}),
 	}
-	if c.expiry = slices.Index(e.timeouts, int64(p.Timeout)); c.expiry < 0 {
-		c.expiry = len(e.timeouts)
-		e.timeouts = append(e.timeouts, int64(p.Timeout))
-		e.longest.Store(max(e.longest.Load(), int64(p.Timeout)))
+	timeout := p.Timeout
+	if p.Once {
+		timeout = roundTimeout(timeout)
 	}
-	e.classes[key] = c
+	if c.expiry = slices.Index(e.timeouts, int64(timeout)); c.expiry < 0 {
+		c.expiry = len(e.timeouts)
+		e.timeouts = append(e.timeouts, int64(timeout))
+		e.longest.Store(max(e.longest.Load(), int64(timeout)))
+	}
+	if !p.Once { // its like may never come again: it goes with its target
+		e.classes[key] = c
+	}
 	return c
+}
+
+// roundTimeout is the timeout of the expiry queue that a target uses which is
+// probed once: 1, 2 or 5 times a power of ten ms, so that workers look after few
+// queues, whatever is asked for. The probes' own timeout is what answers are judged by.
+func roundTimeout(d time.Duration) time.Duration {
+	for at := time.Millisecond; ; at *= 10 {
+		for _, n := range []time.Duration{1, 2, 5} {
+			if d <= n*at {
+				return n * at
+			}
+		}
+	}
 }
 
 // workerFor keeps targets with the same address on one worker, because flows

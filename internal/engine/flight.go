@@ -10,6 +10,7 @@ type flight struct {
 	slot       uint32
 	bracket    uint32 // ns the kick took: how uncertain sent is
 	round      uint32 // of the target
+	probe      uint32 // of the round
 	next, prev uint32 // flights in the same expiry queue; prev 0: in none
 }
 

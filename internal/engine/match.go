@@ -74,6 +74,10 @@ func (w *worker) match(number uint32, f *flow, r *packet.Reply, rx int64) {
 	} else if f.ttlChanged(r.TTL) {
 		s.result.TTLChange()
 	}
+	on := s.watch.Load()
+	if on != nil && stateOf(word) == inFlight { // before the claim, so that it is known when the probe is counted
+		w.noteReply(on, replied, s, n, word, r, rx)
+	}
 	if stateOf(word) == inFlight { // before the claim, which lets the owner send the next
 		f.close(r.Kind == packet.RstAck)
 	}
@@ -83,6 +87,9 @@ func (w *worker) match(number uint32, f *flow, r *packet.Reply, rx int64) {
 		verdict = noProbe // it has not left yet
 	} else if !own || stateOf(word) != inFlight || !w.conclude(flightOf(word), word, to, uint64(rx)) {
 		verdict = sl.claim(word, to, rx)
+	}
+	if on != nil && (verdict == late || verdict == duplicate || verdict == doubtful) {
+		w.noteReply(on, kindOf[verdict], s, n, word, r, rx)
 	}
 	switch verdict {
 	case claimed:

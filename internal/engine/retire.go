@@ -37,6 +37,9 @@ func (e *Engine) acquire(key packet.Flow, t *target, group *plan.Group, src int)
 		e.insert(hash, n)
 	}
 	_, fresh := e.fresh[n]
+	if t.plan.Once && f.users > 0 {
+		return 0 // it must not get in anybody's way
+	}
 	if f.users == 0 && !fresh && (f.owner != t.owner() || f.dscp != group.DSCP || f.bits < slotBits(f.proto, needs)) {
 		// Left by others, and not as it is needed now.
 		if n, f = e.succeed(n, f, t.owner(), group.DSCP); f == nil {
@@ -45,17 +48,23 @@ func (e *Engine) acquire(key packet.Flow, t *target, group *plan.Group, src int)
 		}
 		fresh = true
 	}
-	if f.owner != t.owner() || f.users == math.MaxUint16 {
+	if f.owner != t.owner() || f.users >= alone-1 {
 		e.inTheWay = f
 		return 0
 	}
 	delete(e.retired, n) // it may have been on its way out
 	f.users++
+	if t.plan.Once {
+		f.users = alone
+	}
 	if fresh {
 		e.fresh[n] += needs
 	}
 	return n
 }
+
+// alone is the users of a flow that has one, and takes no other: it is probed once.
+const alone = math.MaxUint16
 
 // succeed puts another flow in the place of one without users, once no probe is
 // under way on it: with the slots that its users need, the same identity and the
@@ -116,8 +125,13 @@ func (e *Engine) release(n uint32) {
 		return
 	}
 	f := e.flows.at(n)
+	rest := resting + time.Duration(e.longest.Load())
+	if f.users == alone {
+		f.users = 1
+		rest = restingOnce
+	}
 	if f.users--; f.users == 0 {
-		e.retired[n] = retired{e.clock.now(), time.Now().Add(resting + time.Duration(e.longest.Load()))}
+		e.retired[n] = retired{e.clock.now(), time.Now().Add(rest)}
 	}
 }
 
@@ -134,7 +148,7 @@ func (e *Engine) identifier(key packet.Flow, t *target, group *plan.Group) (uint
 		id := first + uint16(i)
 		key.LocalPort = id
 		// Its own of a moment ago, before the route went and came, will do.
-		if n, f := e.lookup(e.Secret.Hash(&key), &key); n == 0 || f.users == 0 && f.owner == t.owner() {
+		if n, f := e.lookup(e.Secret.Hash(&key), &key); n == 0 || f.users == 0 && f.owner == t.owner() && !t.plan.Once {
 			return id, true
 		}
 	}
@@ -159,7 +173,10 @@ func (e *Engine) prune() {
 	e.pruneHops(seen)
 	now := time.Now()
 	for n, l := range e.leaving {
-		if t := e.targets.at(n); now.After(l.at) && t.state.Load()&targetLeft != 0 {
+		if t := e.targets.at(n); now.After(l.at) && l.since < seen && t.state.Load()&targetLeft != 0 {
+			if t.plan.Once {
+				e.heldOnce -= legsOf(t.plan)
+			}
 			e.forget(n, t, l.shared)
 			delete(e.leaving, n)
 		}
@@ -229,12 +246,20 @@ func (e *Engine) busy(f *flow) bool {
 // leaving is a removed target.
 type leaving struct {
 	at     time.Time // when it may be forgotten
+	since  int64     // ns
 	shared []uint32  // flows that others still use, whose slots may name its legs
 }
 
 // leave notes that a target was removed.
 func (e *Engine) leave(n uint32, t *target) {
-	l := leaving{at: time.Now().Add(2*resting + time.Duration(e.longest.Load()))} // after its flows
+	l := leaving{since: e.clock.now(), at: time.Now().Add(2*resting + time.Duration(e.longest.Load()))} // after its flows
+	if t.plan.Once {
+		// No scrape reads it, and it shares no flow. What is under way is over by then.
+		l.at = time.Now().Add(restingOnce + t.plan.Timeout)
+		e.unbindAll(n, t)
+		e.leaving[n] = l
+		return
+	}
 	e.eachLeg(t, func(leg uint32) {
 		if flow, _ := e.legs.at(leg).way(); flow != 0 && e.flows.at(flow).users > 1 {
 			l.shared = append(l.shared, flow)

@@ -31,35 +31,38 @@ func (w *worker) probe(t *target, now int64) {
 	r := w.begin(s, t.round)
 	r.left--
 	if e.Stopped.Load() {
-		w.skip(s, r, result.Stopped)
+		w.skip(s, r, t.probe, result.Stopped)
 		return
 	}
-	if now-t.due() > e.interval.Load() {
-		w.skip(s, r, result.Behind)
+	if t.behind(now, e.interval.Load()) {
+		w.skip(s, r, t.probe, result.Behind)
 		return
 	}
 	switch {
 	case f == nil:
-		w.skip(s, r, why)
+		w.skip(s, r, t.probe, why)
 		return
 	case len(w.sockets) == 0:
-		w.skip(s, r, result.LinkDown)
+		w.skip(s, r, t.probe, result.LinkDown)
 		return
 	}
 	state, mac := e.hops.at(f.hop.Load()).next.Load()
 	switch state {
 	case netdev.HopPending:
-		w.skip(s, r, result.NeighbourPending)
+		w.skip(s, r, t.probe, result.NeighbourPending)
 	case netdev.HopDown:
-		w.skip(s, r, result.LinkDown)
+		w.skip(s, r, t.probe, result.LinkDown)
 	case netdev.HopFailed:
 		// The network did not answer: a loss, and nobody was sent anything.
 		r.Sent++
 		r.Lose(result.NoNeighbour)
 		e.noteLost(e.legs.at(leg), t.round)
+		if on := s.watch.Load(); on != nil {
+			w.noteUnsent(on, Lost, uint8(result.NoNeighbour), s, t.round, t.probe)
+		}
 		w.finish(s, r)
 	default:
-		w.send(leg, s, r, t.round, f, mac)
+		w.send(leg, s, r, t.probe, f, mac)
 	}
 }
 
@@ -73,8 +76,13 @@ func (e *Engine) waits(f *flow) bool {
 	return stateOf(e.slots.at(f.at(f.last.Load())).word.Load()) == inFlight
 }
 
-func (w *worker) skip(s *series, r *openRound, why result.Reason) {
+// skip counts a probe of a round that was not sent.
+func (w *worker) skip(s *series, r *openRound, probe uint32, why result.Reason) {
+	number := r.number // it may be over with this
 	r.Skip(why)
+	if on := s.watch.Load(); on != nil {
+		w.noteUnsent(on, NotSent, uint8(why), s, number, probe)
+	}
 	w.finish(s, r)
 }
 
@@ -87,14 +95,14 @@ type kicked struct {
 
 // send builds a probe for the next kick. Its slot is ready before, because the
 // answer may come on another queue before the kick returns.
-func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow, mac [6]byte) {
+func (w *worker) send(leg uint32, s *series, r *openRound, probe uint32, f *flow, mac [6]byte) {
 	e := w.engine
 	last := f.last.Load()
 	n := last + 1
 	at := f.at(n)
 	sl := e.slots.at(at)
 	if sl.busy() || s.class.typ.OneInFlight && e.waits(f) {
-		w.skip(s, r, result.TupleBusy)
+		w.skip(s, r, probe, result.TupleBusy)
 		return
 	}
 	key := &w.key
@@ -108,7 +116,7 @@ func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow
 	frame := socket.Reserve()
 	if frame == nil {
 		r.Sent--
-		w.skip(s, r, result.RingFull)
+		w.skip(s, r, probe, result.RingFull)
 		return
 	}
 	socket.Queue(packet.Build(frame, key, &s.class.shape, f.hash, number, e.Link.MAC(), mac))
@@ -122,7 +130,7 @@ func (w *worker) send(leg uint32, s *series, r *openRound, round uint32, f *flow
 	}
 	number = w.flights.take()
 	fl := w.flights.at(number)
-	fl.slot, fl.round = at, round
+	fl.slot, fl.round, fl.probe = at, r.number, probe
 	f.last.Store(n)
 	sl.word.Store(wordOf(uint16(n), inFlight, int64(number)))
 	w.kicks = append(w.kicks, kicked{number, s, r})
@@ -151,6 +159,9 @@ func (w *worker) kick() {
 			fl.sent, fl.bracket = before, uint32(min(after-before, math.MaxUint32))
 			w.expiries[k.series.class.expiry].push(k.flight)
 			w.queued++
+			if on := k.series.watch.Load(); on != nil {
+				w.noteSent(on, k, fl)
+			}
 			continue
 		}
 		sl := e.slots.at(fl.slot)
@@ -161,7 +172,7 @@ func (w *worker) kick() {
 		if outcome == xsk.RingFull {
 			why = result.RingFull
 		}
-		w.skip(k.series, k.round, why)
+		w.skip(k.series, k.round, fl.probe, why)
 	}
 	w.kicks = w.kicks[:0]
 }

@@ -32,10 +32,15 @@ func (w *worker) expire(seen int64) {
 					continue
 				}
 				e.noteLost(l, r.number)
+				kind, cause := Lost, uint8(result.Timeout)
 				if ours {
 					r.Unknown(why)
+					kind, cause = Unknown, uint8(why)
 				} else {
 					r.Lose(result.Timeout)
+				}
+				if on := s.watch.Load(); on != nil {
+					w.noteCounted(on, kind, cause, 0, s, l, fl, word, seen)
 				}
 				w.finish(s, r)
 				continue
@@ -84,28 +89,45 @@ func (w *worker) conclude(n uint32, word, outcome, received uint64) bool {
 		w.queued--
 	}
 	w.flights.give(n) // until the next probe it stays as it is
-	switch {
-	case r == nil:
+	if r == nil {
 		return true
+	}
+	on, kind, cause, marks := s.watch.Load(), Answered, uint8(0), uint8(0)
+	switch {
 	case outcome == refused:
+		kind, cause = Refused, uint8(result.ICMPError)
 		r.Lose(result.ICMPError)
 		e.noteLost(l, fl.round)
 	case next == lateAnswered:
+		kind, cause, marks = Lost, uint8(result.Timeout), tooLate
 		r.Lose(result.Timeout)
 		s.result.LateAnswer()
 		e.noteLost(l, fl.round)
 	case rtt < 0:
 		e.clockFaults.Add(1)
 		s.result.ClockFault()
+		marks = untimed
 		r.AnswerWithoutTime()
 		e.noteLost(l, fl.round)
 	default:
-		r.Answer(rtt, w.mark(int64(fl.bracket)))
+		marked := w.mark(int64(fl.bracket))
+		if marked {
+			marks = uncertain
+		}
+		if on != nil && on.once {
+			r.AnswerWithoutTime() // who watches keeps what is wanted
+		} else {
+			r.Answer(rtt, marked)
+		}
 		e.noteAnswered(l, fl.round, rtt)
 		// After a change of source address the leg's flow is another one.
 		if f, _ := l.way(); f != 0 && e.flows.at(f).holds(fl.slot) && e.flows.at(f).reordered(genOf(word), fl.sent+int64(rtt)) {
 			s.result.Reorder()
+			marks |= reordered
 		}
+	}
+	if on != nil {
+		w.noteCounted(on, kind, cause, marks, s, l, fl, word, fl.sent+int64(rtt))
 	}
 	w.finish(s, r)
 	return true

@@ -39,6 +39,9 @@ type series struct {
 	target uint32
 	legs   uint32 // first of len(Addrs)*len(Sources): address*len(Sources)+source
 
+	// watch is told of each probe; nil: nobody is. The control side stores it.
+	watch atomic.Pointer[Watch]
+
 	// open are the rounds that are not complete, newest first: more than one,
 	// because the last probes of an interval wait for their answers while the
 	// next begins. Owner only.
@@ -154,13 +157,21 @@ func (w *worker) finish(s *series, r *openRound) {
 // due is when the next probe should leave, ns.
 func (t *target) due() int64 { return t.cycle + int64(t.probe)*int64(t.plan.Gap) }
 
-// advance moves on to the next probe.
-func (t *target) advance(interval int64) {
+// advance moves on to the next probe, and says whether there is one.
+func (t *target) advance(interval int64) bool {
 	if t.probe++; int(t.probe) == t.plan.Probes() {
 		t.probe = 0
 		t.round++
 		t.cycle += interval
+		return !t.plan.Once
 	}
+	return true
+}
+
+// behind says whether the next probe is so late that it is not sent any more. One
+// that is sent once is never too late: no other comes after it.
+func (t *target) behind(now, interval int64) bool {
+	return now-t.due() > interval && !t.plan.Once
 }
 
 // restingSlots bounds the slots of a flow that carries one probe at a time: that
@@ -172,6 +183,10 @@ const restingSlots = 64
 // are under way or resting at any time: those sent within a window of the
 // timeout, the grace and a late window as long as the timeout.
 func slotsNeeded(t *plan.Target, g *plan.Group, src int, interval time.Duration) int {
+	window := 2*t.Timeout + grace
+	if t.Once {
+		return slotsOnce(t, g, src, window)
+	}
 	perInterval, stride, last := 0, len(g.Order), -1
 	for i := range g.NbPackets {
 		if int(g.Order[i%len(g.Order)]) != src {
@@ -183,7 +198,6 @@ func slotsNeeded(t *plan.Target, g *plan.Group, src int, interval time.Duration)
 		last = i
 		perInterval++
 	}
-	window := 2*t.Timeout + grace
 	perWindow := perInterval
 	if step := t.Gap * time.Duration(stride*len(t.Addrs)); step > 0 {
 		perWindow = min(perWindow, int(window/step)+1)
@@ -191,6 +205,20 @@ func slotsNeeded(t *plan.Target, g *plan.Group, src int, interval time.Duration)
 	needed := perWindow * (int(window/interval) + 2) // a window may begin and end within an interval
 	if perInterval == 1 {
 		needed = int(window/interval) + 1
+	}
+	if t.Type.OneInFlight {
+		needed = min(needed, restingSlots)
+	}
+	return needed
+}
+
+// slotsOnce is slotsNeeded of a target that is probed once, whose sources take turns
+// in their order.
+func slotsOnce(t *plan.Target, g *plan.Group, src int, window time.Duration) int {
+	k := len(g.Order)
+	needed := (g.NbPackets - src + k - 1) / k
+	if step := t.Gap * time.Duration(k*len(t.Addrs)); step > 0 {
+		needed = min(needed, int(window/step)+2)
 	}
 	if t.Type.OneInFlight {
 		needed = min(needed, restingSlots)

@@ -141,7 +141,10 @@ func (w *worker) takeNews() {
 	for _, n := range arrived {
 		t := w.engine.targets.at(n)
 		if t.plan.Probes() > 0 {
-			t.cycle = w.engine.firstCycle(t.plan.Phase, now)
+			t.cycle = now + int64(t.plan.Phase)
+			if !t.plan.Once {
+				t.cycle = w.engine.firstCycle(t.plan.Phase, now)
+			}
 			w.schedule.add(n, t.due())
 		}
 	}
@@ -238,14 +241,18 @@ func (w *worker) sendDue() int64 {
 			return 0
 		}
 		// What is given up anyway must not use up the cap.
-		if now-due <= w.engine.interval.Load() {
+		if !t.behind(now, w.engine.interval.Load()) {
 			if wait := w.engine.Limiter.take(&w.grant, now); wait > 0 {
 				return min(wait, int64(longestSleep))
 			}
 		}
 		w.probe(t, now)
-		t.advance(w.engine.interval.Load())
-		w.schedule.again(t.due())
+		if t.advance(w.engine.interval.Load()) {
+			w.schedule.again(t.due())
+		} else {
+			w.schedule.drop()
+			t.state.Or(targetLeft)
+		}
 		now = max(now, w.kicked)
 	}
 }

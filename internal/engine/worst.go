@@ -63,7 +63,7 @@ func (e *Engine) Worst(name string, n int) ([]Answers, bool) {
 		look(number, e.targets.at(number))
 	} else {
 		for number := uint32(1); number < e.targets.used; number++ {
-			if t := e.targets.at(number); t.plan != nil && !t.gone() {
+			if t := e.targets.at(number); t.plan != nil && !t.gone() && !t.plan.Once {
 				look(number, t)
 			}
 		}

@@ -50,6 +50,10 @@ type Target struct {
 	// Gap is the time between two consecutive probes of this target.
 	Gap time.Duration
 
+	// Once: there is a single interval, which begins when the engine is told so,
+	// and nobody publishes what comes of it. It is no target of a configuration.
+	Once bool
+
 	Groups []Group // shared with the other targets that have the same settings
 }
 
