@@ -84,16 +84,19 @@ func (w *Watch) Pending(plans ...*plan.Target) bool {
 	return false
 }
 
-// Begin lets the targets be probed from now on: each after its phase.
-func (w *Watch) Begin(plans ...*plan.Target) {
+// Begin lets the targets be probed: each at this time and its phase. A worker
+// may take up to longestSleep to hear of it.
+func (w *Watch) Begin(at time.Time, plans ...*plan.Target) {
 	e := w.engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	first := e.clock.now() + int64(time.Until(at))
 	given := make([][]uint32, len(e.workers))
 	for _, p := range plans {
 		n := w.numbers[p]
 		if t := e.targets.at(n); p.Probes() > 0 {
 			t.state.And(^uint32(targetLeft))
+			t.cycle = first + int64(p.Phase) // no worker knows it yet
 			given[t.owner()] = append(given[t.owner()], n)
 		}
 	}

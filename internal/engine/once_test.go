@@ -69,7 +69,7 @@ func begin(t *testing.T, w *engine.Watch, targets ...*plan.Target) {
 			t.Fatal("a next hop stays pending")
 		}
 	}
-	w.Begin(targets...)
+	w.Begin(time.Now(), targets...)
 }
 
 // Over any number of queues, beside other targets that come and go, each address is

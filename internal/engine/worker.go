@@ -141,8 +141,7 @@ func (w *worker) takeNews() {
 	for _, n := range arrived {
 		t := w.engine.targets.at(n)
 		if t.plan.Probes() > 0 {
-			t.cycle = now + int64(t.plan.Phase)
-			if !t.plan.Once {
+			if !t.plan.Once { // else it has one
 				t.cycle = w.engine.firstCycle(t.plan.Phase, now)
 			}
 			w.schedule.add(n, t.due())

@@ -20,8 +20,8 @@ func TestPercentile(t *testing.T) {
 		{four, 50, 2.5}, {four, 95, 3.85}, {four, 100, 4}, {four, 1, 1.03},
 		{[]float32{7}, 95, 7}, {nil, 95, 0},
 	} {
-		if got := percentile(c.in, c.p); got < c.want-1e-6 || got > c.want+1e-6 {
-			t.Errorf("percentile(%v, %d) = %v, want %v", c.in, c.p, got, c.want)
+		if got := Percentile(c.in, c.p); got < c.want-1e-6 || got > c.want+1e-6 {
+			t.Errorf("Percentile(%v, %d) = %v, want %v", c.in, c.p, got, c.want)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func (s *Series) Publish(r *Round, end time.Time) {
 		if i == len(s.roundTrips) {
 			break
 		}
-		setDuration(&s.roundTrips[i], float32(percentile(in, p)))
+		setDuration(&s.roundTrips[i], float32(Percentile(in, p)))
 	}
 	if s.rare.Load() != nil || r.unusual(in) || len(percentiles) > len(s.roundTrips) {
 		s.publishRare(r, in, jitter, uncertain, percentiles)
@@ -162,7 +162,7 @@ func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain b
 	setDuration(&to.jitter, float32(jitter))
 	to.spread.Store(true)
 	for i := len(s.roundTrips); i < len(percentiles); i++ {
-		setDuration(&to.more(len(percentiles) - len(s.roundTrips))[i-len(s.roundTrips)], float32(percentile(in, percentiles[i])))
+		setDuration(&to.more(len(percentiles) - len(s.roundTrips))[i-len(s.roundTrips)], float32(Percentile(in, percentiles[i])))
 	}
 }
 
@@ -219,9 +219,9 @@ func (s *Series) Unmatch() { s.uncommon().unmatched.Add(1) }
 // ClockFault counts an answer that was received before its probe was sent.
 func (s *Series) ClockFault() { s.uncommon().clockFaults.Add(1) }
 
-// percentile is the p-th percentile of sorted values by linear interpolation
+// Percentile is the p-th percentile of sorted values by linear interpolation
 // between the two nearest ranks, as netprobify has it: k = (n-1)*p/100.
-func percentile(sorted []float32, p int) float64 {
+func Percentile(sorted []float32, p int) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}
