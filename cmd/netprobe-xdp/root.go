@@ -36,7 +36,7 @@ Environment:
   NETPROBE_GLOBAL__PROMETHEUS_PORT=9100
               overrides a key of the configuration file: NETPROBE_, then the key
               in capitals, "__" between levels; for the sections global, engine,
-              safety, metrics, web and push
+              safety, metrics, web, push and api
   NETPROBE_INVENTORIES__NAME__PASSWORD, __BEARER_TOKEN, __PASSWORD_FILE, ...
               a secret of the inventory NAME, in capitals
   NETPROBE_PUSH__PASSWORD_FILE, NETPROBE_PUSH__BEARER_TOKEN_FILE

@@ -27,6 +27,7 @@ type Config struct {
 	Metrics Metrics
 	Web     Web
 	Push    Push
+	API     API
 
 	// Notices are things said once in the log at INFO: keys that are accepted
 	// and no longer needed, payloads raised to hold the token.

@@ -39,6 +39,7 @@ func (d *decoder) finish() (*Config, error) {
 	d.required(k)
 	d.settle(k)
 	d.checkPush(k)
+	d.checkAPI(k)
 	lists := d.lists(k.String("safety.block_file"), k.String("safety.allow_file"))
 	dynamic := len(d.cfg.Inventories) > 0
 	if !dynamic {
@@ -255,6 +256,7 @@ func (d *decoder) fill(k *koanf.Koanf) {
 	}
 	d.cfg.Web = Web{ConfigFile: k.String("web.config_file")}
 	d.fillPush(k)
+	d.fillAPI(k)
 	d.cfg.Metrics = Metrics{MaxSeries: k.Int("metrics.max_series"), Histograms: get[[]string](k, "metrics.histograms")}
 }
 

@@ -78,6 +78,7 @@ func TestEveryKey(t *testing.T) {
 		Safety:  Safety{MaxPPS: 20_000, MaxPrefixPPS: 2_000},
 		Metrics: Metrics{MaxSeries: 200_000},
 		Push:    Push{Interval: 15 * time.Second, Timeout: 10 * time.Second, Buffer: 64 << 20},
+		API:     API{Socket: "/run/netprobe-xdp/api.sock"},
 		Notices: []string{
 			"accepted and no longer needed: global.nb_proc, global.verbose, global.l3_raw_socket, global.timeout",
 			"ip_payload_size is raised where it is too small for the header and the token that tells our probes apart: " +

@@ -79,6 +79,7 @@ var sections = []section{
 	}},
 	webSection,
 	pushSection,
+	apiSection,
 }
 
 // maxKeep bounds engine.dns_keep: a year is for ever.

@@ -6,12 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
 )
 
 // Reloaded says what a reload changed, by name of target.
@@ -81,7 +80,7 @@ func (s *Server) mayReload(r *http.Request) error {
 	if s.knowsClients(r) {
 		return nil // who came this far has presented what was asked for
 	}
-	if !local(r) {
+	if !guard.Local(r) {
 		return errors.New("without users only this machine may ask for it, directly and by a loopback address; set PROM_USER and PROM_PASSWORD, or users in web.config_file")
 	}
 	return nil
@@ -99,27 +98,6 @@ func (s *Server) knowsClients(r *http.Request) bool {
 	}
 	c, err := readContent(s.opt.ConfigFile)
 	return err == nil && len(c.Users) > 0
-}
-
-// local says whether a request comes from this machine and is meant for it: not
-// passed on by a proxy, and not by a name that somebody else lets lead here
-// (DNS rebinding).
-func local(r *http.Request) bool {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() {
-		return false
-	}
-	for _, proxied := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
-		if r.Header.Get(proxied) != "" {
-			return false
-		}
-	}
-	host, _, err := net.SplitHostPort(r.Host)
-	if err != nil {
-		host = strings.Trim(r.Host, "[]")
-	}
-	at, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && at.Unmap().IsLoopback()
 }
 
 // named is how many targets of a kind a person is told by name.

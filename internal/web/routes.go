@@ -3,20 +3,31 @@
 package web
 
 import (
+	"errors"
 	"io"
 	"net/http"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
 )
+
+// maxScrapes is how many pages are made at once: each holds the figures of all
+// targets while it is written.
+const maxScrapes = 4
 
 // routes says what is served where. A pattern with GET stands for HEAD too.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", index)
-	mux.Handle("GET /metrics", newTurnstile(paced(s.opt.Page)))
+	scrapes := guard.NewTurns(maxScrapes, guard.TurnTimeout)
+	mux.Handle("GET /metrics", inTurn(scrapes, guard.Paced(s.opt.Page)))
 	mux.Handle("GET /-/healthy", state("healthy", s.opt.Healthy))
 	mux.Handle("GET /-/ready", state("ready", s.opt.Ready))
 	mux.HandleFunc("POST /-/reload", s.reload)
 	if s.opt.Worst != nil {
-		mux.Handle("GET /-/worst", newTurnstile(s.opt.Worst))
+		mux.Handle("GET /-/worst", inTurn(guard.NewTurns(maxScrapes, guard.TurnTimeout), s.opt.Worst))
+	}
+	if s.opt.API != nil {
+		mux.Handle(s.opt.APIPrefix+"/", s.opt.API)
 	}
 	return mux
 }
@@ -29,6 +40,22 @@ func index(w http.ResponseWriter, _ *http.Request) {
 /-/reload   POST: load the configuration again
 /-/worst    the addresses that answer worst; ?target=NAME, ?n=20
 `)
+}
+
+// inTurn lets requests through to next as turns has it.
+func inTurn(turns *guard.Turns, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		done, err := turns.Take(r.Context())
+		if errors.Is(err, guard.ErrBusy) {
+			w.Header().Set("Retry-After", "10")
+			plain(w, http.StatusServiceUnavailable, "too many scrapes at once; scrape less often, or with fewer scrapers\n")
+		}
+		if err != nil {
+			return
+		}
+		defer done()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // state answers 200 while check returns nil, else 503 with the reason.

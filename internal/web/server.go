@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,18 +18,10 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
 )
 
-// The limits of a connection. A page for 100,000 targets is some 80 MB
-// uncompressed, and scrapers give up after their own scrape timeout, so writing
-// may take long; sending a request may not.
-const (
-	readTimeout    = 10 * time.Second
-	writeTimeout   = 2 * time.Minute
-	idleTimeout    = 5 * time.Minute // longer than the usual scrape intervals, so that connections are kept
-	maxHeaderBytes = 16 << 10
-	stopTimeout    = 5 * time.Second
-)
+const stopTimeout = 5 * time.Second
 
 // Options are what a Server serves, and to whom. The functions are called from
 // the goroutines that serve requests.
@@ -47,6 +38,11 @@ type Options struct {
 	// Reload is for /-/reload. What is wrong with a configuration comes as
 	// config.Faults.
 	Reload func(context.Context) (Reloaded, error)
+
+	// API is what is served below APIPrefix; nil: there is nothing. It sees to its
+	// own access beyond that of /metrics.
+	API       http.Handler
+	APIPrefix string
 
 	Log *slog.Logger // nil: slog.Default()
 }
@@ -70,11 +66,11 @@ func New(opt Options) *Server {
 	opt.Credentials.warn(s.log)
 	s.http = http.Server{
 		Handler:        opt.Credentials.require(s.routes()),
-		ReadTimeout:    readTimeout,
-		WriteTimeout:   writeTimeout,
-		IdleTimeout:    idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog:       log.New(faultWriter{s.log, sparing(s.log)}, "", 0),
+		ReadTimeout:    guard.ReadTimeout,
+		WriteTimeout:   guard.WriteTimeout,
+		IdleTimeout:    guard.IdleTimeout,
+		MaxHeaderBytes: guard.MaxHeaderBytes,
+		ErrorLog:       guard.ServerLog(s.log),
 	}
 	return s
 }
@@ -86,7 +82,7 @@ func (s *Server) Listen(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
-		s.listener = &limitedListener{Listener: l}
+		s.listener = guard.Limit(l)
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return exitcode.With(exitcode.Unavailable, fmt.Errorf("serve metrics: %w; stop the program that holds the port, or choose another prometheus_port", err))
@@ -140,7 +136,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.opt.ConfigFile == "" {
 		err = s.http.Serve(s.listener)
 	} else {
-		err = toolkit.Serve(s.listener, &s.http, &toolkit.FlagConfig{WebConfigFile: &s.opt.ConfigFile}, sparing(s.log).With("file", s.opt.ConfigFile))
+		err = toolkit.Serve(s.listener, &s.http, &toolkit.FlagConfig{WebConfigFile: &s.opt.ConfigFile}, guard.Sparing(s.log).With("file", s.opt.ConfigFile))
 	}
 	if stop() {
 		return fmt.Errorf("serve metrics on %s: %w", s.Addr(), err)

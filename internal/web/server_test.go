@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
 )
 
 // page stands for the metrics.
@@ -242,47 +243,16 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// A client that takes nothing is cut off, and what it is sent meanwhile is no
-// more than the sockets hold.
-func TestSlowClientIsCutOff(t *testing.T) {
-	gaveUp := make(chan error, 1)
-	opt := options()
-	opt.Page = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		p := w.(*pacedWriter)
-		p.deadline = time.Now().Add(100 * time.Millisecond) // not as patient as in earnest
-		p.last = p.deadline
-		for piece := make([]byte, 32<<10); ; {
-			if _, err := w.Write(piece); err != nil {
-				gaveUp <- err
-				return
-			}
-		}
-	})
-	s := serve(t, opt)
-	c, err := net.Dial("tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-gaveUp; !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("the page ended with %v", err)
-	}
-}
-
 // Of many scrapes at once, so many are answered at a time; who waits for too
 // long is told.
 func TestTurnstile(t *testing.T) {
 	leave := make(chan struct{})
 	inside := make(chan struct{}, 2*maxScrapes)
-	turns := newTurnstile(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	turns := inTurn(guard.NewTurns(maxScrapes, 50*time.Millisecond), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		inside <- struct{}{}
 		<-leave
 		io.WriteString(w, "figures\n")
 	}))
-	turns.timeout = time.Minute
 	opt := options()
 	s := New(opt)
 	s.http.Handler = turns
@@ -300,11 +270,9 @@ func TestTurnstile(t *testing.T) {
 		}()
 		<-inside
 	}
-	turns.timeout = time.Millisecond
 	if res, body := ask(t, "GET", s.URL("/metrics"), nil); res.StatusCode != 503 || !strings.Contains(body, "too many scrapes") || res.Header.Get("Retry-After") == "" {
 		t.Errorf("one more: %s %q", res.Status, body)
 	}
-	turns.timeout = time.Minute
 	close(leave)
 	for range maxScrapes {
 		if code := <-answers; code != 200 {
@@ -339,14 +307,14 @@ func TestConnections(t *testing.T) {
 		return err == nil
 	}
 	var all []net.Conn
-	for range maxConnections {
+	for range guard.MaxConnections {
 		all = append(all, dial())
 		if !served(all[len(all)-1]) {
 			t.Fatalf("connection %d is not served", len(all))
 		}
 	}
 	if served(dial()) {
-		t.Errorf("more than %d connections", maxConnections)
+		t.Errorf("more than %d connections", guard.MaxConnections)
 	}
 	all[0].Close()
 	for deadline := time.Now().Add(time.Minute); !served(dial()); time.Sleep(10 * time.Millisecond) {

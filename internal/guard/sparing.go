@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package web
+package guard
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"strings"
 	"time"
@@ -14,12 +15,15 @@ import (
 // quiet is how long what clients can cause is not said again.
 const quiet = time.Minute
 
-// sparing returns a logger for what clients can cause: each place that speaks does
-// so once in quiet. What the toolkit says of its start, at INFO, is said by the
+// Sparing returns a logger for what clients can cause: each place that speaks does
+// so once a minute. What a library says of its start, at INFO, is said by the
 // prober already.
-func sparing(log *slog.Logger) *slog.Logger {
+func Sparing(log *slog.Logger) *slog.Logger {
 	return slog.New(warnings{logging.Limit(log.Handler(), 1, quiet)})
 }
+
+// ServerLog is the log of an http.Server.
+func ServerLog(to *slog.Logger) *log.Logger { return log.New(faultWriter{to, Sparing(to)}, "", 0) }
 
 // warnings takes what is above INFO.
 type warnings struct{ slog.Handler }
@@ -42,7 +46,7 @@ func (f faultWriter) Write(line []byte) (int, error) {
 	if strings.Contains(text, "TLS handshake error") && (strings.Contains(text, ": failed to ") || strings.Contains(text, ": open ") || strings.Contains(text, ": yaml: ")) {
 		f.sparing.Warn("web: certificate, key or web.config_file cannot be used; no client can connect until that is put right", "error", text)
 	} else {
-		f.log.Debug("web: " + text)
+		f.log.Debug("client: " + text)
 	}
 	return len(line), nil
 }
