@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -39,5 +40,56 @@ func TestSlowClientIsCutOff(t *testing.T) {
 	}
 	if err := <-gaveUp; !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the page ended with %v", err)
+	}
+}
+
+// So many have a turn at a time; who waits for too long, or goes, is told.
+func TestTurns(t *testing.T) {
+	turns := NewTurns(2, time.Minute)
+	var done []func()
+	for range 2 {
+		d, err := turns.Take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = append(done, d)
+	}
+	turns.timeout = time.Millisecond
+	if _, err := turns.Take(t.Context()); !errors.Is(err, ErrBusy) {
+		t.Errorf("one more: %v", err)
+	}
+	turns.timeout = time.Minute
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := turns.Take(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("one that went: %v", err)
+	}
+	done[0]()
+	if _, err := turns.Take(t.Context()); err != nil {
+		t.Errorf("after one gave its turn back: %v", err)
+	}
+}
+
+func TestLocal(t *testing.T) {
+	for _, c := range []struct {
+		from, host, proxy string
+		want              bool
+	}{
+		{"127.0.0.1:1", "localhost:8000", "", true},
+		{"[::1]:1", "[::1]:8000", "", true},
+		{"[::ffff:127.0.0.1]:1", "127.1.2.3", "", true},
+		{"127.0.0.1:1", "rebound.example:8000", "", false},
+		{"127.0.0.1:1", "localhost.example", "", false},
+		{"192.0.2.1:1", "localhost", "", false},
+		{"127.0.0.1:1", "localhost", "192.0.2.1", false},
+		{"@", "localhost", "", false},
+	} {
+		r := &http.Request{RemoteAddr: c.from, Host: c.host, Header: http.Header{}}
+		if c.proxy != "" {
+			r.Header.Set("X-Forwarded-For", c.proxy)
+		}
+		if got := Local(r); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
 	}
 }
