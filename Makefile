@@ -25,7 +25,7 @@ VULNDB      ?= https://vuln.go.dev
 FUZZTIME    ?= 10s
 FUZZ        ?= .
 
-.PHONY: help build bpf lint test test-kernels fuzz licences vuln reproducible demo bench soak forged clean go root
+.PHONY: help build bpf docs lint test test-kernels fuzz licences vuln reproducible demo bench soak forged clean go root
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -35,6 +35,9 @@ build: go ## build ./netprobe-xdp: static, without cgo (needs Go only)
 
 bpf: go ## rebuild the committed BPF objects from their C sources (needs clang-14)
 	$(GO) generate ./bpf ./internal/lab
+
+docs: go ## write docs/reference from the code; the tests hold them to it
+	NETPROBE_WRITE_DOCS=1 $(GO) test -count=1 -run '^TestReference$$' ./cmd/netprobe-xdp ./internal/config ./internal/metrics
 
 lint: go ## gofmt, go vet, staticcheck and shellcheck
 	@bad=$$($$($(GO) env GOROOT)/bin/gofmt -l bpf cmd internal pkg); \

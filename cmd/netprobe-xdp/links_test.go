@@ -32,6 +32,11 @@ func TestLinks(t *testing.T) {
 	if err != nil || len(pages) == 0 {
 		t.Fatal(pages, err)
 	}
+	below, err := filepath.Glob("../../docs/*/*.md")
+	if err != nil || len(below) == 0 {
+		t.Fatal(below, err)
+	}
+	pages = append(pages, below...)
 	for _, page := range append(pages, "../../README.md", "../../SECURITY.md", "../../CHANGELOG.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {

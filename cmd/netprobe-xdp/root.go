@@ -16,23 +16,15 @@ and UDP probes through AF_XDP, takes back only their own replies by an XDP
 program, and serves the figures to Prometheus and VictoriaMetrics. It reads
 netprobify's configuration files and keeps its metrics.`
 
-const rootHelp = `Needs:
+const needsHelp = `Needs:
   Linux 5.18 or later; root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON
   and CAP_IPC_LOCK, for --netns also CAP_SYS_ADMIN; for run, an Ethernet interface
   whose XDP slot is free. "check --iface NAME" tells what an interface has.
   "check" and "version" need no privilege.
 
-Exit codes:
-  0   success; also an end of run or demo by SIGINT or SIGTERM
-  1   failed while running
-  64  wrong command line
-  65  the configuration has faults
-  66  a file cannot be read
-  69  interface, kernel, XDP slot or port unavailable
-  77  not root, or a capability is missing
-  130 ended by a signal before there was a result
+`
 
-Environment:
+const environmentHelp = `Environment:
   NETPROBE_GLOBAL__PROMETHEUS_PORT=9100
               overrides a key of the configuration file: NETPROBE_, then the key
               in capitals, "__" between levels; for the sections global, engine,
@@ -44,6 +36,17 @@ Environment:
   PROM_USER, PROM_PASSWORD
               when both are set, the HTTP server asks for them (basic auth)
 `
+
+// rootHelp is what --help of the program says beside its commands.
+func rootHelp() string {
+	var b strings.Builder
+	b.WriteString(needsHelp + "Exit codes:\n")
+	for _, m := range exitcode.Meanings() {
+		fmt.Fprintf(&b, "  %-3d %s\n", m.Code, m.Text)
+	}
+	b.WriteString("\n" + environmentHelp)
+	return b.String()
+}
 
 const usageTemplate = `Usage:
   {{.UseLine}}
@@ -82,7 +85,7 @@ func newRoot() *cobra.Command {
 		return usageError(cmd, err.Error())
 	})
 	root.SetUsageTemplate(usageTemplate)
-	root.SetHelpTemplate("{{or .Long .Short}}\n\n{{.UsageString}}{{if not .HasParent}}\n" + rootHelp + "{{end}}")
+	root.SetHelpTemplate("{{or .Long .Short}}\n\n{{.UsageString}}{{if not .HasParent}}\n" + rootHelp() + "{{end}}")
 	root.SetHelpCommand(newHelp(root))
 	root.AddCommand(newRun(), newCheck(), newDemo(), newVersion())
 	return root

@@ -25,11 +25,16 @@ type API struct {
 
 // apiSection is where the control API's keys are.
 var apiSection = section{name: "api", ours: true, fields: []field{
-	{name: "socket", restart: true, text: true, absent: api.DefaultSocket, read: as(value.fileName)},
-	{name: "socket_group", restart: true, text: true, absent: "", read: as(value.group)},
-	{name: "listen", restart: true, text: true, absent: "", read: as(value.hostPort)},
-	{name: "token", text: true, absent: "", read: as(value.secret)},
-	{name: "token_file", text: true, absent: "", read: as(value.fileName)},
+	{name: "socket", doc: "UNIX socket of the control API; empty: there is none",
+		restart: true, text: true, absent: api.DefaultSocket, read: as(value.fileName)},
+	{name: "socket_group", doc: "group that may use the socket beside the user that runs the program",
+		restart: true, text: true, absent: "", read: as(value.group)},
+	{name: "listen", doc: "address:port of the control API on TCP; empty: there is none; beyond loopback it needs a token",
+		restart: true, text: true, absent: "", read: as(value.hostPort)},
+	{name: "token", doc: "what clients on TCP must present",
+		text: true, absent: "", read: as(value.secret)},
+	{name: "token_file", doc: "file with the token",
+		text: true, absent: "", read: as(value.fileName)},
 }}
 
 // maxSocketPath is the longest name of a UNIX socket, in bytes (linux/un.h:

@@ -18,8 +18,10 @@ const maxIPPayload = 65515
 // key is one key of a group, a target or a map in one, and how it is read into T.
 type key[T any] struct {
 	name   string
+	doc    string // what it is, for people
 	read   func(*T, value)
-	strict bool // null is a fault, not the same as no key
+	absent func(*T) any // the value without the key, of a draft as it begins; nil: none, or doc says
+	strict bool         // null is a fault, not the same as no key
 }
 
 // readMap reads the entries of a closed map. It returns the entries that are
@@ -65,19 +67,34 @@ type groupDraft struct {
 }
 
 var groupKeys = []key[groupDraft]{
-	{name: "src_ip", read: func(g *groupDraft, v value) { g.deprecated = v.source(false) }},
-	{name: "src_ipv4", read: func(g *groupDraft, v value) { g.SrcIPv4 = v.source(false) }},
-	{name: "src_ipv6", read: func(g *groupDraft, v value) { g.SrcIPv6 = v.source(true) }},
-	{name: "src_subnet_ipv4", read: func(g *groupDraft, v value) { g.SrcSubnetIPv4 = v.sourceSubnet(false) }},
-	{name: "src_subnet_ipv6", read: func(g *groupDraft, v value) { g.SrcSubnetIPv6 = v.sourceSubnet(true) }},
-	{name: "src_port_a", read: func(g *groupDraft, v value) { v.port(&g.SrcPortA) }},
-	{name: "src_port_z", read: func(g *groupDraft, v value) { v.port(&g.SrcPortZ) }},
-	{name: "ip_payload_size", read: func(g *groupDraft, v value) { keep(&g.IPPayloadSize)(v.integer(0, maxIPPayload)) }},
-	{name: "dscp", read: func(g *groupDraft, v value) {
-		dscp, _ := v.integer(0, 63)
-		g.DSCP = uint8(dscp)
-	}},
-	{name: "permit_target_auto_register", read: func(g *groupDraft, v value) { keep(&g.PermitAutoRegister)(v.boolean()) }},
+	{name: "src_ip", doc: "the old name of src_ipv4",
+		read: func(g *groupDraft, v value) { g.deprecated = v.source(false) }},
+	{name: "src_ipv4", doc: "source address; without it the kernel chooses",
+		read: func(g *groupDraft, v value) { g.SrcIPv4 = v.source(false) }},
+	{name: "src_ipv6", doc: "the same for IPv6",
+		read: func(g *groupDraft, v value) { g.SrcIPv6 = v.source(true) }},
+	{name: "src_subnet_ipv4", doc: "source addresses that take turns; wins over src_ipv4",
+		read: func(g *groupDraft, v value) { g.SrcSubnetIPv4 = v.sourceSubnet(false) }},
+	{name: "src_subnet_ipv6", doc: "the same for IPv6",
+		read: func(g *groupDraft, v value) { g.SrcSubnetIPv6 = v.sourceSubnet(true) }},
+	{name: "src_port_a", doc: "first source port of TCPsyn and UDPunreachable; each port is a path of its own where routers balance by port",
+		absent: func(x *groupDraft) any { return x.SrcPortA },
+		read:   func(g *groupDraft, v value) { v.port(&g.SrcPortA) }},
+	{name: "src_port_z", doc: "last source port",
+		absent: func(x *groupDraft) any { return x.SrcPortZ },
+		read:   func(g *groupDraft, v value) { v.port(&g.SrcPortZ) }},
+	{name: "ip_payload_size", doc: "bytes of IP payload for ICMPping targets that do not say themselves",
+		absent: func(x *groupDraft) any { return x.IPPayloadSize },
+		read:   func(g *groupDraft, v value) { keep(&g.IPPayloadSize)(v.integer(0, maxIPPayload)) }},
+	{name: "dscp", doc: "DSCP of the packets",
+		absent: func(x *groupDraft) any { return x.DSCP },
+		read: func(g *groupDraft, v value) {
+			dscp, _ := v.integer(0, 63)
+			g.DSCP = uint8(dscp)
+		}},
+	{name: "permit_target_auto_register", doc: "whether targets join by themselves, without naming the group",
+		absent: func(x *groupDraft) any { return x.PermitAutoRegister },
+		read:   func(g *groupDraft, v value) { keep(&g.PermitAutoRegister)(v.boolean()) }},
 }
 
 // groups reads the section groups.
@@ -100,8 +117,12 @@ func (d *decoder) groups(v value) {
 	}
 }
 
+// defaultGroup has what a group is without being told.
+var defaultGroup = Group{SrcPortA: 65000, SrcPortZ: 65001, PermitAutoRegister: true}
+
 func readGroup(v value) Group {
-	g := groupDraft{Group: Group{Name: v.name(), SrcPortA: 65000, SrcPortZ: 65001, PermitAutoRegister: true}}
+	g := groupDraft{Group: defaultGroup}
+	g.Name = v.name()
 	there := readMap(v, &g, groupKeys, "a map; write {} for a group with defaults only")
 	if old, ok := there["src_ip"]; ok {
 		if _, both := there["src_ipv4"]; both {

@@ -84,36 +84,60 @@ const (
 var formatOf = map[string]string{".jsonl": formatLines, ".json": formatJSON, ".yaml": formatYAML, ".yml": formatYAML}
 
 var inventoryKeys = []key[inventoryDraft]{
-	{name: "file", read: func(inv *inventoryDraft, v value) { keep(&inv.file)(v.fileName()) }},
-	{name: "url", read: func(inv *inventoryDraft, v value) { keep(&inv.url)(v.webAddress()) }},
-	{name: "command", read: func(inv *inventoryDraft, v value) { keep(&inv.command)(v.commandLine()) }},
-	{name: "format", read: func(inv *inventoryDraft, v value) {
-		keep(&inv.format)(v.oneOf(formatLines, formatJSON, formatYAML))
-	}},
-	{name: "max_targets", read: func(inv *inventoryDraft, v value) {
-		keep(&inv.maxTargets)(v.integer(1, maxInventoryTargets))
-	}},
-	{name: "max_bytes", read: func(inv *inventoryDraft, v value) { keep(&inv.maxBytes)(v.integer(1, maxListBytes)) }},
-	{name: "interval", read: func(inv *inventoryDraft, v value) {
-		keep(&inv.interval)(v.span(time.Second, maxInterval*time.Second))
-	}},
-	{name: "timeout", read: func(inv *inventoryDraft, v value) {
-		keep(&inv.timeout)(v.span(time.Second, maxInterval*time.Second))
-	}},
-	{name: "streaming", read: func(inv *inventoryDraft, v value) { keep(&inv.stream)(v.boolean()) }},
-	{name: "environment", read: func(inv *inventoryDraft, v value) { keep(&inv.environ)(v.environment()) }},
-	{name: "user", read: func(inv *inventoryDraft, v value) { keep(&inv.username)(v.text("a user's name, without :")) }},
-	{name: "password", read: func(inv *inventoryDraft, v value) { v.secretInto(&inv.password) }},
-	{name: "password_file", read: func(inv *inventoryDraft, v value) { v.secretFileInto(&inv.password) }},
-	{name: "bearer_token", read: func(inv *inventoryDraft, v value) { v.secretInto(&inv.token) }},
-	{name: "bearer_token_file", read: func(inv *inventoryDraft, v value) { v.secretFileInto(&inv.token) }},
-	{name: "ca_file", read: func(inv *inventoryDraft, v value) { keep(&inv.caFile)(v.fileName()) }},
-	{name: "cert_file", read: func(inv *inventoryDraft, v value) { keep(&inv.certFile)(v.fileName()) }},
-	{name: "key_file", read: func(inv *inventoryDraft, v value) { keep(&inv.clientKey)(v.fileName()) }},
-	{name: "defaults", read: func(inv *inventoryDraft, v value) {
-		inv.defaults.at = v
-		readMap(v, &inv.defaults, defaultsKeys, "a map of keys that targets of the list have unless they say otherwise")
-	}},
+	{name: "file", doc: "the list is in this file, which is looked at once a second",
+		read: func(inv *inventoryDraft, v value) { keep(&inv.file)(v.fileName()) }},
+	{name: "url", doc: "the list is at this address",
+		read: func(inv *inventoryDraft, v value) { keep(&inv.url)(v.webAddress()) }},
+	{name: "command", doc: "this command writes the list on its standard output",
+		read: func(inv *inventoryDraft, v value) { keep(&inv.command)(v.commandLine()) }},
+	{name: "format", doc: "what the list is written in; without it the ending of the file or the beginning of the list says",
+		read: func(inv *inventoryDraft, v value) {
+			keep(&inv.format)(v.oneOf(formatLines, formatJSON, formatYAML))
+		}},
+	{name: "max_targets", doc: "a list with more is refused as a whole",
+		absent: func(x *inventoryDraft) any { return x.maxTargets },
+		read: func(inv *inventoryDraft, v value) {
+			keep(&inv.maxTargets)(v.integer(1, maxInventoryTargets))
+		}},
+	{name: "max_bytes", doc: "bytes of a list, unpacked; more is refused",
+		absent: func(x *inventoryDraft) any { return x.maxBytes },
+		read:   func(inv *inventoryDraft, v value) { keep(&inv.maxBytes)(v.integer(1, maxListBytes)) }},
+	{name: "interval", doc: "how often url is asked or command is run",
+		absent: func(*inventoryDraft) any { return defaultPoll },
+		read: func(inv *inventoryDraft, v value) {
+			keep(&inv.interval)(v.span(time.Second, maxInterval*time.Second))
+		}},
+	{name: "timeout", doc: "for one answer; with streaming how long the command may write none, for ever without it",
+		absent: func(*inventoryDraft) any { return defaultListTime },
+		read: func(inv *inventoryDraft, v value) {
+			keep(&inv.timeout)(v.span(time.Second, maxInterval*time.Second))
+		}},
+	{name: "streaming", doc: "the command goes on running, and each line it writes is a whole list",
+		absent: func(x *inventoryDraft) any { return x.stream },
+		read:   func(inv *inventoryDraft, v value) { keep(&inv.stream)(v.boolean()) }},
+	{name: "environment", doc: "variables of the command",
+		read: func(inv *inventoryDraft, v value) { keep(&inv.environ)(v.environment()) }},
+	{name: "user", doc: "user of basic auth",
+		read: func(inv *inventoryDraft, v value) { keep(&inv.username)(v.text("a user's name, without :")) }},
+	{name: "password", doc: "its password",
+		read: func(inv *inventoryDraft, v value) { v.secretInto(&inv.password) }},
+	{name: "password_file", doc: "file with the password, read each time",
+		read: func(inv *inventoryDraft, v value) { v.secretFileInto(&inv.password) }},
+	{name: "bearer_token", doc: "bearer token",
+		read: func(inv *inventoryDraft, v value) { v.secretInto(&inv.token) }},
+	{name: "bearer_token_file", doc: "file with the token, read each time",
+		read: func(inv *inventoryDraft, v value) { v.secretFileInto(&inv.token) }},
+	{name: "ca_file", doc: "authorities to trust instead of the system's",
+		read: func(inv *inventoryDraft, v value) { keep(&inv.caFile)(v.fileName()) }},
+	{name: "cert_file", doc: "client certificate",
+		read: func(inv *inventoryDraft, v value) { keep(&inv.certFile)(v.fileName()) }},
+	{name: "key_file", doc: "its key",
+		read: func(inv *inventoryDraft, v value) { keep(&inv.clientKey)(v.fileName()) }},
+	{name: "defaults", doc: "what targets of the list have unless they say otherwise: the keys of a list below, but for hostname, destination and creation_date",
+		read: func(inv *inventoryDraft, v value) {
+			inv.defaults.at = v
+			readMap(v, &inv.defaults, defaultsKeys, "a map of keys that targets of the list have unless they say otherwise")
+		}},
 }
 
 // belongs says which keys are for lists of one origin only.
@@ -149,9 +173,12 @@ func (d *decoder) inventorySection(v value) {
 	}
 }
 
+// defaultInventory has what an inventory is without being told.
+var defaultInventory = inventoryDraft{maxTargets: defaultMaxTargets, maxBytes: defaultListBytes, defaults: targetDraft{Target: defaultTarget}}
+
 func (d *decoder) inventory(e value) {
-	inv := inventoryDraft{at: e, name: e.name(), maxTargets: defaultMaxTargets, maxBytes: defaultListBytes}
-	inv.defaults.Target = defaultTarget
+	inv := defaultInventory
+	inv.at, inv.name = e, e.name()
 	before := len(d.faults)
 	if inv.there = readMap(e, &inv, inventoryKeys, inventoryAllowed); inv.there == nil {
 		return

@@ -22,19 +22,24 @@ const (
 
 // listedKeys are the keys of a line.
 var listedKeys = append([]key[targetDraft]{
-	{name: "hostname", read: func(t *targetDraft, v value) {
-		if s, ok := v.text(hostnameAllowed); ok && !hostnameFits([]byte(s)) {
-			v.wrong(hostnameAllowed)
-		}
-	}},
-	{name: "groups", read: func(t *targetDraft, v value) {
-		if t.registerTo = t.groupNames(v); v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 {
-			v.wrong("a list of at least one group")
-		}
-	}},
-	{name: "creation_date", read: func(t *targetDraft, v value) { keep(&t.created)(v.date()) }},
-	{name: "lifetime", read: func(t *targetDraft, v value) { keep(&t.lifetime)(v.lifetime()) }},
-	{name: "labels", read: func(t *targetDraft, v value) { keep(&t.Labels)(v.labels()) }},
+	{name: "hostname", doc: "the target's name is NAME_hostname",
+		read: func(t *targetDraft, v value) {
+			if s, ok := v.text(hostnameAllowed); ok && !hostnameFits([]byte(s)) {
+				v.wrong(hostnameAllowed)
+			}
+		}},
+	{name: "groups", doc: "groups that it is in",
+		read: func(t *targetDraft, v value) {
+			if t.registerTo = t.groupNames(v); v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 {
+				v.wrong("a list of at least one group")
+			}
+		}},
+	{name: "creation_date", doc: "when its lifetime began",
+		read: func(t *targetDraft, v value) { keep(&t.created)(v.date()) }},
+	{name: "lifetime", doc: "how long after creation_date it goes",
+		read: func(t *targetDraft, v value) { keep(&t.lifetime)(v.lifetime()) }},
+	{name: "labels", doc: "labels of netprobe_target_info, with label_ before their names",
+		read: func(t *targetDraft, v value) { keep(&t.Labels)(v.labels()) }},
 }, slices.DeleteFunc(slices.Clone(targetKeys), func(k key[targetDraft]) bool {
 	return slices.Contains([]string{"description", "auto_register_to_groups", "explicit_groups"}, k.name)
 })...)

@@ -21,22 +21,34 @@ import (
 
 // webSection is where the HTTP server's keys are.
 var webSection = section{name: "web", ours: true, fields: []field{
-	{name: "config_file", restart: true, text: true, absent: "", read: as(value.fileName)},
+	{name: "config_file", doc: "web configuration of prometheus/exporter-toolkit: TLS, client certificates, users",
+		restart: true, text: true, absent: "", read: as(value.fileName)},
 }}
 
 // pushSection is where the keys of pushing are.
 var pushSection = section{name: "push", ours: true, fields: []field{
-	{name: "url", text: true, absent: "", read: as(value.pushURL)},
-	{name: "interval", absent: 15 * time.Second, read: as(func(v value) (time.Duration, bool) { return v.span(time.Second, time.Hour) })},
-	{name: "timeout", absent: 10 * time.Second, read: as(func(v value) (time.Duration, bool) { return v.span(100*time.Millisecond, 10*time.Minute) })},
-	{name: "buffer", absent: 64 << 20, read: as(func(v value) (int, bool) { return v.size(1<<20, 16<<30) })},
-	{name: "extra_labels", list: true, text: true, absent: []string(nil), read: as(value.extraLabels)},
-	{name: "headers", list: true, text: true, absent: []string(nil), read: as(value.headers)},
-	{name: "user", text: true, absent: "", read: as(func(v value) (string, bool) { return v.text("a name") })},
-	{name: "password", text: true, absent: "", read: as(value.secret)},
-	{name: "password_file", text: true, absent: "", read: as(value.fileName)},
-	{name: "bearer_token", text: true, absent: "", read: as(value.secret)},
-	{name: "bearer_token_file", text: true, absent: "", read: as(value.fileName)},
+	{name: "url", doc: "where the page of /metrics is sent to; without a path: /api/v1/import/prometheus; empty: nowhere",
+		text: true, absent: "", read: as(value.pushURL)},
+	{name: "interval", doc: "time between pages",
+		absent: 15 * time.Second, read: as(func(v value) (time.Duration, bool) { return v.span(time.Second, time.Hour) })},
+	{name: "timeout", doc: "for one attempt to deliver",
+		absent: 10 * time.Second, read: as(func(v value) (time.Duration, bool) { return v.span(100*time.Millisecond, 10*time.Minute) })},
+	{name: "buffer", doc: "memory that compressed pages take while they wait; then the oldest is dropped",
+		absent: 64 << 20, read: as(func(v value) (int, bool) { return v.size(1<<20, 16<<30) })},
+	{name: "extra_labels", doc: "labels for all series; job=netprobe-xdp and instance=PROBE_NAME unless they are given here",
+		list: true, text: true, absent: []string(nil), read: as(value.extraLabels)},
+	{name: "headers", doc: "sent with every page",
+		list: true, text: true, absent: []string(nil), read: as(value.headers)},
+	{name: "user", doc: "user of basic auth",
+		text: true, absent: "", read: as(func(v value) (string, bool) { return v.text("a name") })},
+	{name: "password", doc: "its password",
+		text: true, absent: "", read: as(value.secret)},
+	{name: "password_file", doc: "file with the password, read for each attempt",
+		text: true, absent: "", read: as(value.fileName)},
+	{name: "bearer_token", doc: "bearer token",
+		text: true, absent: "", read: as(value.secret)},
+	{name: "bearer_token_file", doc: "file with the token, read for each attempt",
+		text: true, absent: "", read: as(value.fileName)},
 }}
 
 // fileName reads the name of a file, which is relative to the file it stands

@@ -22,6 +22,7 @@ type section struct {
 // koanf copies faithfully: basic types and slices of them.
 type field struct {
 	name     string
+	doc      string // what it is, for people
 	read     func(value) (any, bool)
 	required string // what is allowed, when the key must be there
 	absent   any    // the value without the key
@@ -34,48 +35,76 @@ type field struct {
 // sections are all sections but groups and targets.
 var sections = []section{
 	{name: "global", fields: []field{
-		{name: "probe_name", text: true, required: nameAllowed, read: as(value.label)},
-		{name: "interval", required: "a whole number of seconds", read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(1) })},
-		{name: "interval_packets", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.seconds(maxInterval, false) })},
+		{name: "probe_name", doc: "name of this probe: the label probe_name of every series",
+			text: true, required: nameAllowed, read: as(value.label)},
+		{name: "interval", doc: "seconds from the start of one round to the start of the next",
+			required: "a whole number of seconds", read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(1) })},
+		{name: "interval_packets", doc: "seconds between two packets of one target; 0 spreads a target's packets over the interval",
+			absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.seconds(maxInterval, false) })},
 		{name: "nb_proc", unused: true, read: as(func(v value) (int, bool) { return v.integer(math.MinInt, math.MaxInt) })},
 		{name: "verbose", unused: true, read: as(func(v value) (int, bool) { return v.integer(0, 1) })},
-		{name: "logging_level", text: true, required: "CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET", read: as(func(v value) (string, bool) {
-			return v.oneOf("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
-		})},
-		{name: "prometheus_port", restart: true, required: "a whole number, 1 to 65535", read: as(func(v value) (int, bool) { return v.integer(1, math.MaxUint16) })},
-		{name: "prometheus_address", restart: true, text: true, absent: "0.0.0.0", read: as(value.listenAddress)},
-		{name: "dns_update_interval", required: "a whole number of seconds; 0 resolves names once", read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(0) })},
-		{name: "reload_conf_interval", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(0) })},
+		{name: "logging_level", doc: "what the log says: docs/logs.md",
+			text: true, required: "CRITICAL, ERROR, WARNING, INFO, DEBUG, NOTSET", read: as(func(v value) (string, bool) {
+				return v.oneOf("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
+			})},
+		{name: "prometheus_port", doc: "port of the HTTP server",
+			restart: true, required: "a whole number, 1 to 65535", read: as(func(v value) (int, bool) { return v.integer(1, math.MaxUint16) })},
+		{name: "prometheus_address", doc: "address of the HTTP server",
+			restart: true, text: true, absent: "0.0.0.0", read: as(value.listenAddress)},
+		{name: "dns_update_interval", doc: "seconds after which host names are resolved again; 0: at start and reload only",
+			required: "a whole number of seconds; 0 resolves names once", read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(0) })},
+		{name: "reload_conf_interval", doc: "seconds after which the configuration is loaded again; 0: never by itself",
+			absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.wholeSeconds(0) })},
 		{name: "l3_raw_socket", unused: true, read: as(value.boolean)},
 		{name: "timeout", unused: true, read: as(func(v value) (float64, bool) { return v.number(math.Inf(-1), math.Inf(1), false) })},
-		{name: "percentile", list: true, absent: []int{95, 50}, read: as(value.percentiles)},
-		{name: "disable_dynamic_inventories", list: true, text: true, absent: []string(nil), read: as(func(v value) ([]string, bool) {
-			return list(v, "names", func(it value) (string, bool) { return it.text("the name of an inventory") })
-		})},
+		{name: "percentile", doc: "percentiles of the round trip that are published; with [] there are no round trips",
+			list: true, absent: []int{95, 50}, read: as(value.percentiles)},
+		{name: "disable_dynamic_inventories", doc: "inventories that are not followed, by name",
+			list: true, text: true, absent: []string(nil), read: as(func(v value) ([]string, bool) {
+				return list(v, "names", func(it value) (string, bool) { return it.text("the name of an inventory") })
+			})},
 	}},
 	{name: "engine", ours: true, fields: []field{
-		{name: "pacing", text: true, absent: "spread", read: as(func(v value) (string, bool) { return v.oneOf("spread", "burst") })},
-		{name: "tick", restart: true, absent: time.Millisecond, read: as(func(v value) (time.Duration, bool) { return v.span(100*time.Microsecond, 10*time.Millisecond) })},
-		{name: "xdp_mode", restart: true, text: true, absent: "auto", read: as(func(v value) (string, bool) { return v.oneOf("auto", "native", "generic") })},
-		{name: "bind", restart: true, text: true, absent: "copy", read: as(func(v value) (string, bool) { return v.oneOf("copy", "zerocopy", "auto") })},
-		{name: "workers", restart: true, absent: 0, read: as(func(v value) (int, bool) { return v.integer(0, maxCPU+1) })},
-		{name: "pinning", restart: true, list: true, absent: []int(nil), read: as(value.cpus)},
-		{name: "dns_keep", absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.span(0, maxKeep) })},
-		{name: "interfaces", list: true, text: true, absent: []string(nil), read: as(value.interfaces)},
-		{name: "reload_on_change", absent: false, read: as(value.boolean)},
+		{name: "pacing", doc: "spread: a target's packets evenly over the interval; burst: all at its start",
+			text: true, absent: "spread", read: as(func(v value) (string, bool) { return v.oneOf("spread", "burst") })},
+		{name: "tick", doc: "probes that are due within one tick share a wake-up",
+			restart: true, absent: time.Millisecond, read: as(func(v value) (time.Duration, bool) { return v.span(100*time.Microsecond, 10*time.Millisecond) })},
+		{name: "xdp_mode", doc: "how the XDP program is attached; auto: native where the driver has it",
+			restart: true, text: true, absent: "auto", read: as(func(v value) (string, bool) { return v.oneOf("auto", "native", "generic") })},
+		{name: "bind", doc: "how the AF_XDP sockets are bound; zerocopy changes what the interface's other traffic costs",
+			restart: true, text: true, absent: "copy", read: as(func(v value) (string, bool) { return v.oneOf("copy", "zerocopy", "auto") })},
+		{name: "workers", doc: "threads that send and receive; 0: one for each queue, at most one for each CPU",
+			restart: true, absent: 0, read: as(func(v value) (int, bool) { return v.integer(0, maxCPU+1) })},
+		{name: "pinning", doc: "CPUs that the workers are pinned to, in turn; []: none",
+			restart: true, list: true, absent: []int(nil), read: as(value.cpus)},
+		{name: "dns_keep", doc: "how long a target keeps its last address while its resolver fails; 0: not at all, as in netprobify",
+			absent: time.Duration(0), read: as(func(v value) (time.Duration, bool) { return v.span(0, maxKeep) })},
+		{name: "interfaces", doc: "interfaces to probe through beside those of --iface",
+			list: true, text: true, absent: []string(nil), read: as(value.interfaces)},
+		{name: "reload_on_change", doc: "load the configuration again when one of its files changes",
+			absent: false, read: as(value.boolean)},
 	}},
 	{name: "safety", ours: true, fields: []field{
-		{name: "max_pps", absent: 20_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
-		{name: "max_prefix_pps", absent: 2_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
-		{name: "allow_ranges", list: true, text: true, absent: []string(nil), read: as(value.ranges)},
-		{name: "foreign_source", absent: false, read: as(value.boolean)},
-		{name: "block_file", text: true, absent: "", read: as(value.fileName)},
-		{name: "allow_file", text: true, absent: "", read: as(value.fileName)},
-		{name: "kill_file", text: true, absent: "", read: as(value.fileName)},
+		{name: "max_pps", doc: "probes per second in all; a plan above it is refused",
+			absent: 20_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
+		{name: "max_prefix_pps", doc: "probes per second into one /24 or /48; a plan above it is refused",
+			absent: 2_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
+		{name: "allow_ranges", doc: "ranges to probe all the same that are refused otherwise: loopback, link-local, multicast and the like",
+			list: true, text: true, absent: []string(nil), read: as(value.ranges)},
+		{name: "foreign_source", doc: "allow source addresses that are not this host's own",
+			absent: false, read: as(value.boolean)},
+		{name: "block_file", doc: "file of prefixes that nothing is sent to",
+			text: true, absent: "", read: as(value.fileName)},
+		{name: "allow_file", doc: "file of prefixes; nothing is sent to what it does not hold",
+			text: true, absent: "", read: as(value.fileName)},
+		{name: "kill_file", doc: "while this file exists nothing is sent",
+			text: true, absent: "", read: as(value.fileName)},
 	}},
 	{name: "metrics", ours: true, fields: []field{
-		{name: "max_series", absent: 200_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
-		{name: "histograms", list: true, text: true, absent: []string(nil), read: as(value.histograms)},
+		{name: "max_series", doc: "no more per-target series than this are published",
+			absent: 200_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
+		{name: "histograms", doc: "targets that get a histogram of their round trips, by name, or all",
+			list: true, text: true, absent: []string(nil), read: as(value.histograms)},
 	}},
 	webSection,
 	pushSection,

@@ -34,52 +34,80 @@ var (
 )
 
 var targetKeys = []key[targetDraft]{
-	{name: "description", read: func(t *targetDraft, v value) { keep(&t.Description)(v.text("text")) }},
-	{name: "type", read: func(t *targetDraft, v value) {
-		name, ok := v.oneOf(typeNames()...)
-		if t.kind = nil; ok {
-			t.Type = name
-			t.kind, _ = probe.Lookup(name)
-		}
-	}},
-	{name: "destination", read: func(t *targetDraft, v value) { keep(&t.Destination)(v.text(destinationAllowed)) }},
-	{name: "address_family", read: func(t *targetDraft, v value) { keep(&t.Family)(v.oneOf("ipv4", "ipv6")) }},
-	{name: "dont_fragment", read: func(t *targetDraft, v value) { keep(&t.DontFragment)(v.boolean()) }},
-	{name: "is_subnet", read: func(t *targetDraft, v value) { keep(&t.IsSubnet)(v.boolean()) }},
-	{name: "dst_port", read: func(t *targetDraft, v value) { v.port(&t.DstPort) }},
-	{name: "nb_packets", read: func(t *targetDraft, v value) { keep(&t.NbPackets)(v.integer(1, maxCount)) }},
-	{name: "ip_payload_size", read: func(t *targetDraft, v value) { keep(&t.IPPayloadSize)(v.integer(0, maxIPPayload)) }},
-	{name: "threshold", read: func(t *targetDraft, v value) {
-		if there := readMap(v, t, thresholdKeys, thresholdAllowed); there != nil && len(v.node.Content) == 0 {
-			v.wrong(thresholdAllowed)
-		}
-	}, strict: true},
-	{name: "alert_level", read: func(t *targetDraft, v value) {
-		keep(&t.AlertLevel)(v.oneOf(alertLevels...))
-	}},
-	{name: "state", read: func(t *targetDraft, v value) { keep(&t.State)(v.oneOf(states...)) }},
-	{name: "timeout", read: func(t *targetDraft, v value) { keep(&t.Timeout)(v.seconds(maxTimeout, true)) }},
-	{name: "dns_update_interval", read: func(t *targetDraft, v value) { t.DNSUpdateInterval, t.ownDNS = v.wholeSeconds(0) }},
-	{name: "auto_register_to_groups", read: func(t *targetDraft, v value) {
-		var ok bool
-		t.auto, ok = v.boolean()
-		t.unsure = t.unsure || !ok
-	}},
-	{name: "explicit_groups", read: func(t *targetDraft, v value) {
-		readMap(v, t, explicitKeys, "a map with register_to, exclude_from or both")
-	}},
+	{name: "description", doc: "for people; without it the name",
+		read: func(t *targetDraft, v value) { keep(&t.Description)(v.text("text")) }},
+	{name: "type", doc: "how it is probed",
+		read: func(t *targetDraft, v value) {
+			name, ok := v.oneOf(typeNames()...)
+			if t.kind = nil; ok {
+				t.Type = name
+				t.kind, _ = probe.Lookup(name)
+			}
+		}},
+	{name: "destination", doc: "what is probed",
+		read: func(t *targetDraft, v value) { keep(&t.Destination)(v.text(destinationAllowed)) }},
+	{name: "address_family", doc: "family of a host name, ipv4 without it; an address says its own",
+		read: func(t *targetDraft, v value) { keep(&t.Family)(v.oneOf("ipv4", "ipv6")) }},
+	{name: "dont_fragment", doc: "whether IPv4 packets forbid fragmentation",
+		absent: func(x *targetDraft) any { return x.DontFragment },
+		read:   func(t *targetDraft, v value) { keep(&t.DontFragment)(v.boolean()) }},
+	{name: "is_subnet", doc: "whether destination is a prefix, of which every address is probed",
+		absent: func(x *targetDraft) any { return x.IsSubnet },
+		read:   func(t *targetDraft, v value) { keep(&t.IsSubnet)(v.boolean()) }},
+	{name: "dst_port", doc: "port to probe; TCPsyn and UDPunreachable need it",
+		read: func(t *targetDraft, v value) { v.port(&t.DstPort) }},
+	{name: "nb_packets", doc: "packets for each group and interval",
+		absent: func(x *targetDraft) any { return x.NbPackets },
+		read:   func(t *targetDraft, v value) { keep(&t.NbPackets)(v.integer(1, maxCount)) }},
+	{name: "ip_payload_size", doc: "bytes of IP payload, the header of TCP, UDP or ICMP included; raised where the token needs more",
+		absent: func(x *targetDraft) any { return x.IPPayloadSize },
+		read:   func(t *targetDraft, v value) { keep(&t.IPPayloadSize)(v.integer(0, maxIPPayload)) }},
+	{name: "threshold", doc: "what alert rules compare with",
+		read: func(t *targetDraft, v value) {
+			if there := readMap(v, t, thresholdKeys, thresholdAllowed); there != nil && len(v.node.Content) == 0 {
+				v.wrong(thresholdAllowed)
+			}
+		}, strict: true},
+	{name: "alert_level", doc: "label of the thresholds",
+		absent: func(x *targetDraft) any { return x.AlertLevel },
+		read: func(t *targetDraft, v value) {
+			keep(&t.AlertLevel)(v.oneOf(alertLevels...))
+		}},
+	{name: "state", doc: "label state of the series",
+		absent: func(x *targetDraft) any { return x.State },
+		read:   func(t *targetDraft, v value) { keep(&t.State)(v.oneOf(states...)) }},
+	{name: "timeout", doc: "seconds to wait for an answer",
+		absent: func(x *targetDraft) any { return x.Timeout },
+		read:   func(t *targetDraft, v value) { keep(&t.Timeout)(v.seconds(maxTimeout, true)) }},
+	{name: "dns_update_interval", doc: "as global.dns_update_interval, which holds without it",
+		read: func(t *targetDraft, v value) { t.DNSUpdateInterval, t.ownDNS = v.wholeSeconds(0) }},
+	{name: "auto_register_to_groups", doc: "whether it joins every group that permits it",
+		absent: func(x *targetDraft) any { return x.auto },
+		read: func(t *targetDraft, v value) {
+			var ok bool
+			t.auto, ok = v.boolean()
+			t.unsure = t.unsure || !ok
+		}},
+	{name: "explicit_groups", doc: "groups by name",
+		read: func(t *targetDraft, v value) {
+			readMap(v, t, explicitKeys, "a map with register_to, exclude_from or both")
+		}},
 }
 
 const thresholdAllowed = "a map with latency, loss or both"
 
 var thresholdKeys = []key[targetDraft]{
-	{name: "latency", read: func(t *targetDraft, v value) { t.ThresholdLatency = v.threshold() }},
-	{name: "loss", read: func(t *targetDraft, v value) { t.ThresholdLoss = v.threshold() }},
+	{name: "latency", doc: "seconds",
+		read: func(t *targetDraft, v value) { t.ThresholdLatency = v.threshold() }},
+	{name: "loss", doc: "percent",
+		read: func(t *targetDraft, v value) { t.ThresholdLoss = v.threshold() }},
 }
 
 var explicitKeys = []key[targetDraft]{
-	{name: "register_to", read: func(t *targetDraft, v value) { t.registerTo = t.groupNames(v) }},
-	{name: "exclude_from", read: func(t *targetDraft, v value) { t.excludeFrom = t.groupNames(v) }},
+	{name: "register_to", doc: "groups to be in besides",
+		read: func(t *targetDraft, v value) { t.registerTo = t.groupNames(v) }},
+	{name: "exclude_from", doc: "groups not to be in; wins",
+		read: func(t *targetDraft, v value) { t.excludeFrom = t.groupNames(v) }},
 }
 
 func typeNames() []string {

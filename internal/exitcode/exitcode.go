@@ -10,15 +10,34 @@ import "errors"
 // sysexits(3).
 const (
 	OK           = 0
-	Runtime      = 1  // failed while running
-	Usage        = 64 // wrong flags or arguments
-	Config       = 65 // the configuration has faults
-	NoInput      = 66 // a file cannot be read
-	Unavailable  = 69 // interface, kernel, XDP slot or port unavailable
-	NoPermission = 77 // not root, or a capability is missing
-
-	Interrupted = 130 // ended by a signal before there was a result
+	Runtime      = 1
+	Usage        = 64
+	Config       = 65
+	NoInput      = 66
+	Unavailable  = 69
+	NoPermission = 77
+	Interrupted  = 130
 )
+
+// Meaning is an exit code and what it means, for people.
+type Meaning struct {
+	Code int
+	Text string
+}
+
+// Meanings returns what --help and the documentation say of the exit codes.
+func Meanings() []Meaning {
+	return []Meaning{
+		{OK, "success; also an end of run or demo by SIGINT or SIGTERM"},
+		{Runtime, "failed while running"},
+		{Usage, "wrong command line"},
+		{Config, "the configuration has faults"},
+		{NoInput, "a file cannot be read"},
+		{Unavailable, "interface, kernel, XDP slot or port unavailable"},
+		{NoPermission, "not root, or a capability is missing"},
+		{Interrupted, "ended by a signal before there was a result"},
+	}
+}
 
 // Error is an error that knows its exit code.
 type Error struct {

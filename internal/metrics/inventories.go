@@ -13,7 +13,7 @@ type Inventory struct {
 }
 
 var (
-	inventoryTargets  = family{"netprobe_inventory_targets", gauge, "Targets of the inventory's last good list, bad ones left out."}
+	inventoryTargets  = family{"netprobe_inventory_targets", gauge, "Targets of the inventory's last good list; bad ones, and those whose name another target has, are left out."}
 	inventorySuccess  = family{"netprobe_inventory_last_success_timestamp_seconds", gauge, "When the inventory's list was last got and carried out, or found to be the same; 0 until then."}
 	inventoryFailures = family{"netprobe_inventory_failures_total", counter, "Times that the inventory's list could not be got or carried out; the last good one stays."}
 )

@@ -4,12 +4,12 @@ package metrics
 
 // The families of an interface.
 var (
-	xdpModeInfo    = family{"netprobe_xdp_mode_info", gauge, "The mode of the XDP program and the way the sockets are bound."}
+	xdpModeInfo    = family{"netprobe_xdp_mode_info", gauge, "The mode of the XDP program, native or generic, and the way the sockets are bound, copy or zerocopy."}
 	receiveClock   = family{"netprobe_receive_clock_info", gauge, "Who takes the time at which an answer comes in: xdp is the kernel's clock, read by the XDP program."}
 	steered        = family{"netprobe_steered_total", counter, "Replies that the XDP program handed to our socket."}
 	passed         = family{"netprobe_passed_total", counter, "Packets that the XDP program left to the host."}
 	passedByReason = family{"netprobe_passed_by_reason_total", counter, "Packets that the XDP program left to the host, by reason."}
-	ringDropped    = family{"netprobe_ring_dropped_total", counter, "Replies lost on our own side because the receive ring was full or the fill ring empty."}
+	ringDropped    = family{"netprobe_ring_dropped_total", counter, "Replies lost on our own side: the receive ring was full (rx) or the fill ring empty (fill)."}
 	foreign        = family{"netprobe_foreign_total", counter, "Packets that reached our socket and answer no probe."}
 	clockFaults    = family{"netprobe_clock_faults_total", counter, "Answers received before their probe was sent; they have no round trip."}
 	scheduleLag    = family{"netprobe_schedule_lag_seconds", gauge, "The most that a probe left later than planned in the last 15 to 30 seconds."}

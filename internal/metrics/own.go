@@ -13,17 +13,17 @@ import (
 // Our own families. A per-target series appears once it is not zero; addresses
 // and ports are labels of netprobe_target_info only.
 var (
-	notSent       = family{"netprobe_not_sent_total", counter, "Probes that our own side could not send, by reason; never counted as loss."}
-	lost          = family{"netprobe_lost_total", counter, "Lost probes by cause: no answer in time, no neighbour to send to, or an ICMP error."}
-	unknown       = family{"netprobe_unknown_total", counter, "Probes without an answer that our own side may have lost, by reason; never counted as loss."}
+	notSent       = family{"netprobe_not_sent_total", counter, "Probes that this machine could not send, by reason; never counted as loss."}
+	lost          = family{"netprobe_lost_total", counter, "Lost probes by cause."}
+	unknown       = family{"netprobe_unknown_total", counter, "Probes without an answer that this machine may have lost itself, by reason; neither sent nor lost in the ratio."}
 	icmpErrors    = family{"netprobe_icmp_errors_total", counter, "ICMP errors that quote one of our probes and are no answer, by type and code."}
-	shortest      = family{"netprobe_round_trip_min_seconds", gauge, "The shortest round trip of the last round, where it has several."}
-	longest       = family{"netprobe_round_trip_max_seconds", gauge, "The longest round trip of the last round, where it has several."}
+	shortest      = family{"netprobe_round_trip_min_seconds", gauge, "The shortest round trip of the last round, where several probes were answered."}
+	longest       = family{"netprobe_round_trip_max_seconds", gauge, "The longest round trip of the last round, where several probes were answered."}
 	jitter        = family{"netprobe_jitter_seconds", gauge, "The mean difference between consecutive round trips of the last round, where it has several."}
-	distribution  = family{"netprobe_round_trip_seconds", "histogram", "Round trips of targets in metrics.histograms, marked ones left out."}
-	uncertain     = family{"netprobe_round_trip_uncertain", gauge, "1 while all round trips of the last round have an unusually uncertain time of sending."}
+	distribution  = family{"netprobe_round_trip_seconds", "histogram", "Round trips since the start of targets in metrics.histograms, marked ones left out."}
+	uncertain     = family{"netprobe_round_trip_uncertain", gauge, "1 while every round trip of the last round was too uncertain; they are published all the same."}
 	buildInfo     = family{"netprobe_build_info", gauge, "The program's version, the Go version it was built with, and the revision of its source."}
-	targetInfo    = family{"netprobe_target_info", gauge, "What is probed of a target: its type, address and port."}
+	targetInfo    = family{"netprobe_target_info", gauge, "What is probed of a target: its type, address and port; labels that an inventory gives it have label_ before their names."}
 	seriesDropped = family{"netprobe_series_dropped", gauge, "Per-target series left out of this page because of metrics.max_series."}
 )
 
@@ -41,7 +41,7 @@ var targetCounters = []struct {
 		func(s *result.Snapshot) uint64 { return s.Reordered }},
 	{family{"netprobe_ttl_changes_total", counter, "Answers whose TTL or hop limit differs from the one before on the same path."},
 		func(s *result.Snapshot) uint64 { return s.TTLChanges }},
-	{family{"netprobe_samples_marked_total", counter, "Round trips kept out of the percentiles because the time of sending was unusually uncertain."},
+	{family{"netprobe_samples_marked_total", counter, "Round trips kept out of the percentiles because the moment of sending was too uncertain."},
 		func(s *result.Snapshot) uint64 { return s.Marked }},
 }
 
