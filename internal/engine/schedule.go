@@ -39,12 +39,6 @@ func (s *schedule) add(target uint32, due int64) {
 	}
 }
 
-// again gives the first target its next due time.
-func (s *schedule) again(due int64) {
-	s.due[0] = due
-	s.down()
-}
-
 // drop takes the first target out.
 func (s *schedule) drop() {
 	n := len(s.due) - 1

@@ -64,8 +64,8 @@ func TestScheduleProbesAsOftenAsPlanned(t *testing.T) {
 			break
 		}
 		tg := &targets[n]
+		s.drop()
 		if tg.gone() {
-			s.drop()
 			continue
 		}
 		if due < last {
@@ -74,7 +74,7 @@ func TestScheduleProbesAsOftenAsPlanned(t *testing.T) {
 		last = due
 		got[n]++
 		tg.advance(int64(interval))
-		s.again(tg.due())
+		s.add(n, tg.due())
 	}
 	for n := range targets {
 		if got[n] != want[n] {

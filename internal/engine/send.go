@@ -11,13 +11,10 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/xsk"
 )
 
-// probe sends the target's next probe, or counts why it did not leave.
-func (w *worker) probe(t *target, now int64) {
+// probe sends a probe whose turn it is, or counts why it does not leave.
+func (w *worker) probe(p *upcoming, now int64) {
 	e := w.engine
-	g, i, a := t.plan.Probe(int(t.probe))
-	group := &t.plan.Groups[g]
-	s := e.series.at(t.series + uint32(g))
-	leg := s.legs + uint32(a*len(group.Sources)) + group.Order[i%len(group.Order)]
+	t, s, leg := p.target, p.series, p.leg
 	number, why := e.legs.at(leg).way()
 	var f *flow
 	if number != 0 {

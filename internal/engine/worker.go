@@ -50,9 +50,11 @@ type worker struct {
 	schedule schedule
 	flights  flights
 	expiries []*expiry
-	kicks    []kicked // built, and waiting for the next kick
-	perKick  int      // how many go with one kick
-	kicked   int64    // when the last kick was over, ns
+	ahead    []upcoming // taken out of the schedule: these leave next
+	read     uint32     // while looking ahead; of no meaning
+	kicks    []kicked   // built, and waiting for the next kick
+	perKick  int        // how many go with one kick
+	kicked   int64      // when the last kick was over, ns
 	resets   []reset
 	reply    packet.Reply
 
@@ -214,16 +216,11 @@ func (w *worker) sendDue() int64 {
 	defer w.kick()
 	now := w.engine.clock.now() // not before the replies were read: the cap counts from when probes leave
 	horizon := now + w.engine.tick
-	for sent := 0; ; sent++ {
-		n, due, ok := w.schedule.next()
+	interval := w.engine.interval.Load()
+	for sent := 0; ; {
+		_, due, ok := w.schedule.next()
 		if !ok {
 			return int64(longestSleep)
-		}
-		t := w.engine.targets.at(n)
-		if t.gone() {
-			w.schedule.drop()
-			t.state.Or(targetLeft)
-			continue
 		}
 		if sent == 0 {
 			w.lag.observe(now, max(0, now-due))
@@ -232,27 +229,33 @@ func (w *worker) sendDue() int64 {
 			w.perKick = 1
 			return min(due-now, int64(longestSleep), w.untilExpiry(now))
 		}
-		if sent == sendBatch {
+		if sent >= sendBatch {
 			w.perKick = 1
 			if now-due > int64(overdue) {
 				w.perKick = maxPerKick
 			}
 			return 0
 		}
-		// What is given up anyway must not use up the cap.
-		if !t.behind(now, w.engine.interval.Load()) {
-			if wait := w.engine.Limiter.take(&w.grant, now); wait > 0 {
-				return min(wait, int64(longestSleep))
+		ahead := w.lookAhead(horizon)
+		for i := range ahead {
+			p := &ahead[i]
+			t := p.target
+			// What is given up anyway must not use up the cap.
+			if !t.behind(now, interval) {
+				if wait := w.engine.Limiter.take(&w.grant, now); wait > 0 {
+					w.putBack(ahead[i:])
+					return min(wait, int64(longestSleep))
+				}
 			}
+			w.probe(p, now)
+			if t.advance(interval) {
+				w.schedule.add(p.number, t.due())
+			} else {
+				t.state.Or(targetLeft)
+			}
+			now = max(now, w.kicked)
+			sent++
 		}
-		w.probe(t, now)
-		if t.advance(w.engine.interval.Load()) {
-			w.schedule.again(t.due())
-		} else {
-			w.schedule.drop()
-			t.state.Or(targetLeft)
-		}
-		now = max(now, w.kicked)
 	}
 }
 

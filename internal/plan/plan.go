@@ -35,11 +35,16 @@ type Plan struct {
 // at Phase: groups in order; within a group packet n to every address, in the
 // order of Addrs, before packet n+1 to any. Probe tells which is which.
 type Target struct {
+	// What each probe needs stands together, in one line of the cache or two.
+
+	Addrs  []netip.Addr
+	Groups []Group       // shared with the other targets that have the same settings
+	Gap    time.Duration // the time between two consecutive probes
+
 	Name         string
 	Type         *probe.Type
 	Family       string // "ipv4" or "ipv6"
 	State        string // "None" when unset
-	Addrs        []netip.Addr
 	DstPort      uint16
 	DontFragment bool
 	Timeout      time.Duration
@@ -47,14 +52,10 @@ type Target struct {
 	// Phase is when in each interval the first probe leaves, in [0, Interval):
 	// a hash of probe name and target name, so that a restart does not move it.
 	Phase time.Duration
-	// Gap is the time between two consecutive probes of this target.
-	Gap time.Duration
 
 	// Once: there is a single interval, which begins when the engine is told so,
 	// and nobody publishes what comes of it. It is no target of a configuration.
 	Once bool
-
-	Groups []Group // shared with the other targets that have the same settings
 }
 
 // Group is one series of a target: what netprobify publishes under one group
