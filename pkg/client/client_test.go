@@ -285,11 +285,13 @@ func TestContext(t *testing.T) {
 			if _, err := quick.Status(context.Background()); !errors.Is(err, context.DeadlineExceeded) && name != "always busy" {
 				t.Errorf("Status, with a timeout: %v", err)
 			}
+			if name == "no body" {
+				return // a stream that has begun may be silent for longer
+			}
 			for _, err := range quick.Events(context.Background(), true) {
 				if err == nil || strings.Contains(err.Error(), "\n") {
 					t.Errorf("Events, with a timeout: %v", err)
 				}
-				break
 			}
 		})
 	}
