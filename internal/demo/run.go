@@ -17,6 +17,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/logging"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
 )
 
 const (
@@ -57,9 +58,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("write the demo's configuration: %w", err)
 	}
 
-	screen, log := NewScreen(o.Stdout), o.Stderr
-	if screen.Live() && NewScreen(o.Stderr).Live() {
-		log = screen // above the table, not through it
+	table, log := screen.New(o.Stdout), o.Stderr
+	if table.Live() && screen.New(o.Stderr).Live() {
+		log = table // above the table, not through it
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -77,7 +78,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}()
 	select {
 	case running := <-started:
-		err = show(o.Stdout, screen, network, file, running, ended)
+		err = show(o.Stdout, table, network, file, running, ended)
 	case <-ended:
 	}
 	cancel()
@@ -87,13 +88,13 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // show says what is to be seen and draws the table again and again, a last
 // time when ended is closed.
-func show(w io.Writer, screen *Screen, network *lab.Demo, file string, running prober.Running, ended <-chan struct{}) error {
+func show(w io.Writer, out *screen.Screen, network *lab.Demo, file string, running prober.Running, ended <-chan struct{}) error {
 	if err := introduce(w, network, file, running.Addr); err != nil {
 		return fmt.Errorf("write the introduction: %w", err)
 	}
 	table := NewTable(running.Store, running.Plan.Percentiles)
 	every := plainEvery
-	if screen.Live() {
+	if out.Live() {
 		every = liveEvery
 	}
 	tick := time.NewTicker(every)
@@ -104,7 +105,7 @@ func show(w io.Writer, screen *Screen, network *lab.Demo, file string, running p
 			last = true
 		case <-tick.C:
 		}
-		if err := screen.Draw(table.Lines()); err != nil {
+		if err := out.Draw(table.Lines()); err != nil {
 			return fmt.Errorf("draw the table: %w", err)
 		}
 	}

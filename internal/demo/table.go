@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
 )
 
 // Table renders the published series. One goroutine may use a Table; it reuses
@@ -53,11 +52,11 @@ func (t *Table) Lines() []string {
 		s.Snapshot(&t.snapshot)
 		rows = append(rows, t.row(t.snapshot.Labels(), t.snapshot.Percentiles(), &t.snapshot))
 	}
-	return align(rows)
+	return screen.Align(rows, leftColumns)
 }
 
 func (t *Table) row(l result.Labels, percentiles []int, s *result.Snapshot) []string {
-	row := []string{printable(l.Destination), l.Family, printable(l.Group),
+	row := []string{screen.Printable(l.Destination), l.Family, screen.Printable(l.Group),
 		strconv.FormatUint(s.Sent, 10), strconv.FormatUint(s.Lost, 10), "-"}
 	if s.Sent > 0 {
 		row[5] = strconv.FormatFloat(100*float64(s.Lost)/float64(s.Sent), 'f', 2, 64)
@@ -66,7 +65,7 @@ func (t *Table) row(l result.Labels, percentiles []int, s *result.Snapshot) []st
 		cell := "-"
 		// A round without a believable sample publishes 0, which is no round trip.
 		if i := slices.Index(percentiles, p); i >= 0 && i < len(s.RoundTrips) && s.Max > 0 {
-			cell = duration(s.RoundTrips[i])
+			cell = screen.Duration(s.RoundTrips[i])
 		}
 		row = append(row, cell)
 	}
@@ -136,51 +135,4 @@ func icmpKinds(s *result.Snapshot) string {
 		}
 	}
 	return kinds.String()
-}
-
-func duration(d time.Duration) string {
-	switch {
-	case d < time.Millisecond:
-		return strconv.FormatFloat(float64(d)/float64(time.Microsecond), 'f', 1, 64) + "µs"
-	case d < time.Second:
-		return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 2, 64) + "ms"
-	}
-	return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + "s"
-}
-
-// printable keeps a name from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-// align pads every column but the last to its widest cell.
-func align(rows [][]string) []string {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
-		}
-	}
-	lines := make([]string, len(rows))
-	for n, row := range rows {
-		var b strings.Builder
-		for i, cell := range row {
-			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
-			switch {
-			case i == len(row)-1:
-				b.WriteString(cell)
-			case i < leftColumns:
-				b.WriteString(cell + pad + "  ")
-			default:
-				b.WriteString(pad + cell + "  ")
-			}
-		}
-		lines[n] = strings.TrimRight(b.String(), " ")
-	}
-	return lines
 }

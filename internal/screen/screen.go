@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package demo
+// Package screen draws tables for people: aligned, safe for a terminal, and on a
+// terminal redrawn in place.
+package screen
 
 import (
 	"bytes"
@@ -25,8 +27,8 @@ type Screen struct {
 	drawn int                              // terminal lines that it takes now
 }
 
-// NewScreen returns a screen on f.
-func NewScreen(f io.Writer) *Screen {
+// New returns a screen on f.
+func New(f io.Writer) *Screen {
 	s := &Screen{out: f, size: func() (int, int, bool) { return 0, 0, false }}
 	if file, ok := f.(*os.File); ok && os.Getenv("TERM") != "dumb" {
 		s.size = func() (int, int, bool) {
@@ -96,13 +98,13 @@ func (s *Screen) draw(b *bytes.Buffer) {
 		lines = append(append([]string(nil), lines[:rows-2]...), more)
 	}
 	for _, line := range lines {
-		b.WriteString(cut(line, cols) + "\n")
+		b.WriteString(Cut(line, cols) + "\n")
 	}
 	s.drawn = len(lines)
 }
 
-// cut keeps a line from wrapping: a wrapped one takes two lines.
-func cut(line string, cols int) string {
+// Cut keeps a line from wrapping: a wrapped one takes two lines.
+func Cut(line string, cols int) string {
 	if cols < 2 || utf8.RuneCountInString(line) <= cols {
 		return line
 	}
