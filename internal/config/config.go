@@ -25,6 +25,7 @@ type Config struct {
 	Engine  Engine
 	Safety  Safety
 	Metrics Metrics
+	History History
 	Web     Web
 	Push    Push
 	API     API
@@ -136,6 +137,11 @@ type Safety struct {
 type Metrics struct {
 	MaxSeries  int      // no more series than this are exposed
 	Histograms []string // targets with a histogram of round trips, or "all" alone
+}
+
+// History is our own section `history`.
+type History struct {
+	Memory int // bytes that the past of all targets may take; 0: none is kept
 }
 
 // Web is our own section `web`.

@@ -257,6 +257,7 @@ func (d *decoder) fill(k *koanf.Koanf) {
 	d.cfg.Web = Web{ConfigFile: k.String("web.config_file")}
 	d.fillPush(k)
 	d.fillAPI(k)
+	d.cfg.History = History{Memory: k.Int("history.memory")}
 	d.cfg.Metrics = Metrics{MaxSeries: k.Int("metrics.max_series"), Histograms: get[[]string](k, "metrics.histograms")}
 }
 

@@ -77,6 +77,7 @@ func TestEveryKey(t *testing.T) {
 		Engine:  Engine{Pacing: "spread", Tick: time.Millisecond, XDPMode: "auto", Bind: "copy"},
 		Safety:  Safety{MaxPPS: 20_000, MaxPrefixPPS: 2_000},
 		Metrics: Metrics{MaxSeries: 200_000},
+		History: History{Memory: 64 << 20},
 		Push:    Push{Interval: 15 * time.Second, Timeout: 10 * time.Second, Buffer: 64 << 20},
 		API:     API{Socket: "/run/netprobe-xdp/api.sock"},
 		Notices: []string{

@@ -106,6 +106,9 @@ var sections = []section{
 		{name: "histograms", doc: "targets that get a histogram of their round trips, by name, or all",
 			list: true, text: true, absent: []string(nil), read: as(value.histograms)},
 	}},
+	{name: "history", ours: true, fields: []field{
+		{name: "memory", absent: 64 << 20, read: as(func(v value) (int, bool) { return v.size(0, 64<<30) })},
+	}},
 	webSection,
 	pushSection,
 	apiSection,

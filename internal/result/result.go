@@ -59,6 +59,7 @@ type rare struct {
 	spread                    atomic.Bool // the figures below are of the last round
 	uncertain                 atomic.Bool
 	shortest, longest, jitter atomic.Uint32                   // float32 of ns
+	bands                     [4]atomic.Uint32                // float32 of ns, of BandPercents between the first and the last
 	roundTrips                atomic.Pointer[[]atomic.Uint32] // float32 of ns, of the percentiles beyond the first two; nil: not known yet
 	histogram                 *histogram                      // nil: not asked for
 }
@@ -87,10 +88,15 @@ type Snapshot struct {
 	RoundEnd                            time.Time
 	RoundTrips                          []time.Duration // one per percentile; all 0 on total loss; Unpublished
 	Min, Max, Jitter                    time.Duration
+	Bands                               [len(BandPercents)]time.Duration // all 0 where there are no round trips
 	// Uncertain: the send times of all answered probes were uncertain, and so
 	// are the round trips.
 	Uncertain bool
 }
+
+// BandPercents are the percentiles of Snapshot.Bands, whatever is published: a
+// past that is kept goes on when other percentiles are asked for.
+var BandPercents = [...]int{0, 25, 50, 75, 95, 100}
 
 // Unpublished stands in Snapshot.RoundTrips for a percentile that was asked for
 // since the last whole round.

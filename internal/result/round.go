@@ -115,7 +115,7 @@ func (s *Series) Publish(r *Round, end time.Time) {
 		}
 		setDuration(&s.roundTrips[i], float32(Percentile(in, p)))
 	}
-	if s.rare.Load() != nil || r.unusual(in) || len(percentiles) > len(s.roundTrips) {
+	if s.rare.Load() != nil || r.unusual(in) || len(percentiles) > len(s.roundTrips) || len(percentiles) == 0 && len(in) > 0 {
 		s.publishRare(r, in, jitter, uncertain, percentiles)
 	}
 	s.version.Add(1)
@@ -160,6 +160,9 @@ func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain b
 	setDuration(&to.shortest, lo)
 	setDuration(&to.longest, hi)
 	setDuration(&to.jitter, float32(jitter))
+	for i := range to.bands {
+		setDuration(&to.bands[i], float32(percentile(in, BandPercents[i+1])))
+	}
 	to.spread.Store(true)
 	for i := len(s.roundTrips); i < len(percentiles); i++ {
 		setDuration(&to.more(len(percentiles) - len(s.roundTrips))[i-len(s.roundTrips)], float32(Percentile(in, percentiles[i])))

@@ -77,6 +77,10 @@ func (st *Store) Series() []*Series {
 	return nil
 }
 
+// Rounds is how many whole rounds there were: a Snapshot is another one only when
+// it is.
+func (s *Series) Rounds() uint32 { return s.rounds.Load() }
+
 // Snapshot copies the series into out, reusing its slices. It retries while a
 // round is being replaced, which takes well under a microsecond.
 func (s *Series) Snapshot(out *Snapshot) {
@@ -120,6 +124,9 @@ func (s *Series) copy(out *Snapshot) {
 			break
 		}
 	}
+	for i := range out.Bands {
+		out.Bands[i] = out.Min
+	}
 	out.Causes[Timeout] = out.Lost
 	if r != nil {
 		r.copy(out)
@@ -151,6 +158,10 @@ func (r *rare) copy(out *Snapshot) {
 	}
 	if r.spread.Load() {
 		out.Min, out.Max, out.Jitter = duration(&r.shortest), duration(&r.longest), duration(&r.jitter)
+		out.Bands[0], out.Bands[len(out.Bands)-1] = out.Min, out.Max
+		for i := range r.bands {
+			out.Bands[i+1] = duration(&r.bands[i])
+		}
 		out.Uncertain = r.uncertain.Load()
 	}
 }
