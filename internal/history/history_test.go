@@ -137,7 +137,7 @@ func TestAgainstRounds(t *testing.T) {
 			h.Configure(test.memory*64, test.interval)
 			var all []measured
 			at := time.Unix(1_700_000_000, 0)
-			for i := range 30_000 / max(1, test.probes/4) {
+			for i := range 12_000 / max(1, test.probes/4) {
 				at = at.Add(test.interval)
 				if i%500 == 100 {
 					at = at.Add(40 * test.interval) // nothing was published
@@ -274,16 +274,16 @@ func TestReload(t *testing.T) {
 func TestOtherLayout(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	h, a := New(), series("a")
-	h.Configure(16<<20, time.Second)
+	h.Configure(10<<20, time.Second)
 	few := []*result.Series{a}
 	many := few
-	for i := range 5000 {
+	for i := range 3000 {
 		many = append(many, series(fmt.Sprint("other", i)))
 	}
 	at := int64(1_700_000_000)
 	var all []measured
 	for i, now := range [][]*result.Series{few, many, few} {
-		for range 2500 {
+		for range 800 {
 			at++
 			all = append(all, publish(a, random, at, 5))
 			if now = slices.Clip(now); at%2 == 0 {
@@ -339,8 +339,8 @@ func TestOtherLayout(t *testing.T) {
 
 // TestMemory: what is kept of many targets takes no more than it may, by the heap.
 func TestMemory(t *testing.T) {
-	const memory = 32 << 20
-	for _, n := range []int{50, 3000, 50_000} {
+	const memory = 8 << 20
+	for _, n := range []int{50, 1000, 10_000} {
 		all := make([]*result.Series, n)
 		for i := range all {
 			all[i] = series(fmt.Sprint("t", i))
@@ -353,7 +353,7 @@ func TestMemory(t *testing.T) {
 		h := New()
 		h.Configure(memory, 10*time.Second)
 		at := int64(1_700_000_000)
-		for range 10 {
+		for range 3 {
 			at += 10
 			for _, s := range all {
 				publish(s, random, at, 2)
@@ -387,7 +387,7 @@ func heap() int64 {
 func TestTogether(t *testing.T) {
 	h := New()
 	h.Configure(4<<20, time.Second)
-	all := make([]*result.Series, 3*atOnce)
+	all := make([]*result.Series, 2*atOnce)
 	for i := range all {
 		all[i] = series(fmt.Sprint("t", i))
 	}

@@ -41,7 +41,7 @@ const (
 // layout decides what is kept of each of this many series within so many bytes,
 // when a round takes so long.
 func layout(memory, series int, interval time.Duration) (all tiers) {
-	budget := memory/max(1, series) - recordSize
+	budget := min(memory/max(1, series)-recordSize, len(all)*mostSteps*pointSize)
 	points := fitting(budget) / pointSize
 	if points < leastSteps*len(all) {
 		return tiers{}

@@ -106,6 +106,7 @@ func (p *prober) adopt(c *change) {
 	p.names.find(c.cfg, c.plan)
 	p.current.Store(c.cfg)
 	p.pusher.Configure(c.cfg.Push, c.cfg.Global.ProbeName)
+	p.history.Configure(c.cfg.History.Memory, c.plan.Interval)
 	p.describe()
 }
 

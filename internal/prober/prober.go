@@ -17,6 +17,7 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/history"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/host"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/notify"
@@ -70,12 +71,13 @@ type Running struct {
 // prober is one run. One goroutine starts it; others only use what is marked.
 type prober struct {
 	Options
-	cfg    *config.Config // that is carried out, as are plan, placed and names; control's goroutine uses them
-	secret packet.Secret
-	ports  ports // control changes it under shownMu
-	plan   *plan.Plan
-	placed map[string]*port // by target
-	store  result.Store
+	cfg     *config.Config // that is carried out, as are plan, placed and names; control's goroutine uses them
+	secret  packet.Secret
+	ports   ports // control changes it under shownMu
+	plan    *plan.Plan
+	placed  map[string]*port // by target
+	store   result.Store
+	history *history.History
 
 	limiter *engine.Limiter
 	app     metrics.App
@@ -113,7 +115,7 @@ type prober struct {
 // nothing behind when a step fails: what needs no privilege first, the XDP
 // program last.
 func Run(ctx context.Context, o Options) (err error) {
-	p := &prober{Options: o, secret: packet.NewSecret(), astray: make(chan struct{}, 1), tasks: make(chan func()), ended: make(chan struct{})}
+	p := &prober{Options: o, history: history.New(), secret: packet.NewSecret(), astray: make(chan struct{}, 1), tasks: make(chan func()), ended: make(chan struct{})}
 	ended := ctx
 	ctx, cancel := context.WithCancel(ctx) // what was begun ends with a start that fails
 	defer cancel()
@@ -195,6 +197,7 @@ func (p *prober) work(ctx context.Context) error {
 	running.Go(func() { p.watchReloads(ctx) })
 	running.Go(func() { p.watchLifetimes(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
+	running.Go(func() { p.keepHistory(ctx) })
 	running.Go(func() { p.pusher.Run(ctx) })
 	running.Go(func() { p.watchLimits(ctx) })
 	running.Go(func() { p.Notify.Watch(ctx, p.healthy) })
