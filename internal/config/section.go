@@ -107,7 +107,8 @@ var sections = []section{
 			list: true, text: true, absent: []string(nil), read: as(value.histograms)},
 	}},
 	{name: "history", ours: true, fields: []field{
-		{name: "memory", absent: 64 << 20, read: as(func(v value) (int, bool) { return v.size(0, 64<<30) })},
+		{name: "memory", doc: "what the past of all targets may take in memory; 0: none is kept",
+			absent: 64 << 20, read: as(func(v value) (int, bool) { return v.size(0, 64<<30) })},
 	}},
 	webSection,
 	pushSection,

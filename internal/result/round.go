@@ -161,7 +161,7 @@ func (s *Series) publishRare(r *Round, in []float32, jitter float64, uncertain b
 	setDuration(&to.longest, hi)
 	setDuration(&to.jitter, float32(jitter))
 	for i := range to.bands {
-		setDuration(&to.bands[i], float32(percentile(in, BandPercents[i+1])))
+		setDuration(&to.bands[i], float32(Percentile(in, BandPercents[i+1])))
 	}
 	to.spread.Store(true)
 	for i := len(s.roundTrips); i < len(percentiles); i++ {
