@@ -52,6 +52,9 @@ func (c *Config) With(now time.Time, lists ...*TargetList) *Config {
 			m.add(l, slices.Contains(lists, l))
 		}
 	}
+	if l := all[addedList]; l != nil {
+		m.add(l, false)
+	}
 	return &next
 }
 

@@ -75,6 +75,9 @@ func (d *decoder) finish() (*Config, error) {
 	d.strangerNotice()
 	d.payloadNotice()
 	d.inOrder(d.cfg.Warnings)
+	if !dynamic {
+		d.cfg.own = d.cfg.Warnings
+	}
 	return d.cfg, nil
 }
 

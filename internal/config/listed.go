@@ -39,8 +39,15 @@ func (l *TargetList) line(target int) int {
 
 // at returns where the target with this index in Config.Targets was read.
 func (l *listed) at(target int) (file string, line int) {
-	i := sort.Search(len(l.firsts), func(i int) bool { return l.firsts[i] > target }) - 1
+	i := l.number(target)
 	return l.lists[i].from, l.lists[i].line(target - l.firsts[i])
+}
+
+// of returns the list of the target with this index in Config.Targets.
+func (l *listed) of(target int) *TargetList { return l.lists[l.number(target)] }
+
+func (l *listed) number(target int) int {
+	return sort.Search(len(l.firsts), func(i int) bool { return l.firsts[i] > target }) - 1
 }
 
 // find returns where the target that a key is of was read. It looks at every

@@ -26,6 +26,7 @@ type Report struct {
 // change is a whole, valid configuration, and what it takes to get there from
 // the one that is carried out. It is made completely before anything happens.
 type change struct {
+	base   *config.Config // as it was loaded, with the lists; cfg is it without paused targets
 	cfg    *config.Config
 	plan   *plan.Plan // targets whose probes stay are those of the plan before
 	names  known
@@ -36,6 +37,7 @@ type change struct {
 	remove  map[*port][]string
 	relabel map[*port][]*plan.Target // those that send the same probes under another state
 	add     map[*port][]*plan.Target
+	astray  []string // targets of lists behind interfaces that are not ours: their probes are not sent
 	report  Report
 }
 
@@ -43,20 +45,29 @@ type change struct {
 // goes on undisturbed; on an error everything does. again says whether all
 // names are asked for again. Only the goroutine of control calls it.
 func (p *prober) apply(next *config.Config, again bool) (Report, error) {
+	return p.applyIf(next, again, func(*change) error { return nil })
+}
+
+// applyIf is apply, of what agree has no error against.
+func (p *prober) applyIf(next *config.Config, again bool, agree func(*change) error) (Report, error) {
 	c, err := p.prepare(p.life, next)
+	if err == nil {
+		err = agree(c)
+	}
 	if err == nil {
 		err = c.opened.attach(p, c)
 	}
 	if err != nil {
 		return Report{}, errors.Join(err, c.opened.close())
 	}
+	next = c.cfg
 	var failed []error
 	for port, names := range c.remove {
 		failed = append(failed, port.engine.Remove(names...))
 	}
 	failed = append(failed, p.exchange(c))
 	if l := p.cfg.Safety.Lists; next.Safety.Lists != l && next.Safety.Lists.Equal(l) {
-		next.Safety.Lists = l // so that nothing is bound anew for them
+		next.Safety.Lists, c.base.Safety.Lists = l, l // so that nothing is bound anew for them
 	}
 	for _, port := range p.ports {
 		port.engine.Configure(engine.Settings{
@@ -79,13 +90,17 @@ func (p *prober) apply(next *config.Config, again bool) (Report, error) {
 	r := &c.report
 	p.Log.Info("configuration carried out", "added", len(r.Added), "changed", len(r.Changed), "removed", len(r.Removed),
 		"unchanged", r.Unchanged, "probes_per_second", p.plan.PPS)
+	if len(r.Added)+len(r.Changed)+len(r.Removed) > 0 {
+		p.hub.tell(targetsChanged(r))
+	}
 	return c.report, errors.Join(failed...)
 }
 
-// prepare finds out what it takes to carry out next. It changes nothing, but
+// prepare finds out what it takes to carry out base, without paused targets. It changes nothing, but
 // opens interfaces: on an error too c says which.
-func (p *prober) prepare(ctx context.Context, next *config.Config) (c *change, err error) {
-	c = &change{cfg: next, names: p.names.carry(next), remove: map[*port][]string{}, relabel: map[*port][]*plan.Target{}, add: map[*port][]*plan.Target{}}
+func (p *prober) prepare(ctx context.Context, base *config.Config) (c *change, err error) {
+	next := base.Without(p.pausedNames())
+	c = &change{base: base, cfg: next, names: p.names.carry(next), remove: map[*port][]string{}, relabel: map[*port][]*plan.Target{}, add: map[*port][]*plan.Target{}}
 	if c.ports, c.opened, err = p.hold(ctx, next); err != nil {
 		return c, err
 	}
@@ -100,7 +115,7 @@ func (p *prober) prepare(ctx context.Context, next *config.Config) (c *change, e
 
 // adopt makes the configuration of c the one that is carried out.
 func (p *prober) adopt(c *change) {
-	p.cfg, p.plan, p.placed = c.cfg, c.plan, c.placed
+	p.base, p.cfg, p.plan, p.placed = c.base, c.cfg, c.plan, c.placed
 	p.app.AddRepeated(c.cfg.Repeated) // of the lists that were read for it
 	p.names.known = c.names
 	p.names.find(c.cfg, c.plan)

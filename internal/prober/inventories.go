@@ -167,7 +167,7 @@ func (p *prober) renew(f *feed, list *config.TargetList, data []byte) error {
 		return errors.New("the configuration has another inventory of that name now")
 	}
 	before := p.cfg
-	if _, err := p.apply(p.cfg.With(time.Now(), list), false); p.cfg == before {
+	if _, err := p.apply(p.base.With(time.Now(), list), false); p.cfg == before {
 		return err
 	} else if err != nil {
 		p.Log.Error("cannot carry out all of a list", "inventory", name, "error", err)
@@ -191,7 +191,7 @@ func readList(cfg *config.Config, name string, data []byte) (*config.TargetList,
 }
 
 // relist returns a configuration that was just loaded with the lists that are
-// in no file. Only control's goroutine calls it.
+// in no file, and with what the control API added. Only control's goroutine calls it.
 func (p *prober) relist(next *config.Config) *config.Config {
 	var lists []*config.TargetList
 	for i := range next.Inventories {
@@ -207,10 +207,13 @@ func (p *prober) relist(next *config.Config) *config.Config {
 		}
 		lists = append(lists, list)
 	}
-	if lists == nil {
+	for _, text := range p.added.rejudge(next) {
+		p.Log.Warn("a target that the control API added is none any more", "target", text)
+	}
+	if lists == nil && len(p.added) == 0 {
 		return next
 	}
-	all := next.With(time.Now(), lists...)
+	all := next.WithAdded(time.Now(), p.added.list(), lists...)
 	for name, n := range next.Repeated { // With counts those of lists alone
 		if all.Repeated == nil {
 			all.Repeated = map[string]uint64{}
@@ -220,16 +223,28 @@ func (p *prober) relist(next *config.Config) *config.Config {
 	return all
 }
 
-// watchLifetimes removes targets whose lifetime is over, until ctx ends.
+// watchLifetimes removes targets whose lifetime is over, and resumes those whose
+// pause is, until ctx ends.
 func (p *prober) watchLifetimes(ctx context.Context) {
 	said := false
 	every(ctx, time.Second, func() {
-		if !over(p.current.Load(), time.Now()) {
+		now := time.Now()
+		ended, paused := over(p.current.Load(), now), len(p.steered.Load().pausesOver(now)) > 0
+		if !ended && !paused {
 			return
 		}
 		err := p.do(ctx, func() error {
-			_, err := p.apply(p.cfg.With(time.Now()), false)
-			return err
+			if ended {
+				if _, err := p.apply(p.base.With(now), false); err != nil {
+					return err
+				}
+				p.added.expire(now)
+				p.showSteered()
+			}
+			if names := p.steered.Load().pausesOver(now); len(names) > 0 {
+				return p.resume(names...)
+			}
+			return nil
 		})
 		if failed := err != nil && ctx.Err() == nil; failed != said {
 			if said = failed; failed {

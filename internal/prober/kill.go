@@ -7,7 +7,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
 
 // killEvery is how often safety.kill_file is looked for. Every worker stops at
@@ -33,13 +36,48 @@ func (p *prober) lookForKillFile() {
 		}
 		p.killUnseen = err != nil && !errors.Is(err, fs.ErrNotExist)
 	}
-	if p.stopped.Swap(there) == there {
+	p.killMu.Lock()
+	defer p.killMu.Unlock()
+	p.killFile = there
+	p.stopOrGoOn("safety.kill_file is there: "+name, "safety.kill_file is gone")
+}
+
+// setStopped stops all sending, or lets it go on, by the control API: at once, and
+// also after a reload. Any goroutine may call it.
+func (p *prober) setStopped(stop bool) {
+	p.killMu.Lock()
+	defer p.killMu.Unlock()
+	p.killCall = stop
+	p.stopOrGoOn("the control API was asked to", "the control API was asked to")
+}
+
+// stopOrGoOn carries out what safety.kill_file and the control API ask for
+// together: either of them stops. killMu is held.
+func (p *prober) stopOrGoOn(why, gone string) {
+	stop := p.killFile || p.killCall
+	if p.stopped.Swap(stop) == stop {
 		return
 	}
-	p.app.Stopped.Store(there)
-	if there {
-		p.Log.Warn("all sending is stopped: safety.kill_file is there; remove it to go on", "file", name)
-	} else {
-		p.Log.Warn("sending goes on: safety.kill_file is gone", "file", name)
+	p.app.Stopped.Store(stop)
+	text := "sending goes on: " + gone
+	if stop {
+		text = "all sending is stopped: " + why
 	}
+	p.Log.Warn(text)
+	p.hub.tell(api.Event{Type: api.EventSending, Text: text})
+}
+
+// whyStopped says who keeps everything from being sent, "" if nobody does. Any
+// goroutine may call it.
+func (p *prober) whyStopped() string {
+	p.killMu.Lock()
+	defer p.killMu.Unlock()
+	var why []string
+	if p.killFile {
+		why = append(why, "safety.kill_file is there; remove it to go on")
+	}
+	if p.killCall {
+		why = append(why, "stopped by the control API; POST /start goes on")
+	}
+	return strings.Join(why, "; ")
 }

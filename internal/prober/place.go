@@ -86,6 +86,7 @@ func (p *prober) place(c *change, targets []*plan.Target) error {
 		case errors.As(err, &other) && c.cfg.FromInventory(t.Name): // it spoils none of the others
 			c.plan.Warnings = append(c.plan.Warnings, c.cfg.Fault("the route to "+t.Addrs[0].String()+" leaves by interface "+other.Name+"; its probes are not sent",
 				"add --iface "+other.Name+", or remove the target", "targets", t.Name, "destination"))
+			c.astray = append(c.astray, t.Name)
 			port = c.ports[0]
 		case errors.As(err, &other):
 			faults = append(faults, c.cfg.Fault(

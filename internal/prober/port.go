@@ -114,6 +114,7 @@ func (t *port) stop() {
 func (t *port) run(ctx context.Context, p *prober) {
 	var running sync.WaitGroup
 	running.Go(func() { t.engine.Run(ctx) })
+	running.Go(func() { t.tellState(ctx, &p.hub) })
 	t.tend(ctx, p.Log)
 	running.Wait()
 }

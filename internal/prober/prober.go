@@ -72,6 +72,7 @@ type Running struct {
 type prober struct {
 	Options
 	cfg     *config.Config // that is carried out, as are plan, placed and names; control's goroutine uses them
+	base    *config.Config // cfg with the targets that are paused
 	secret  packet.Secret
 	ports   ports // control changes it under shownMu
 	plan    *plan.Plan
@@ -95,6 +96,12 @@ type prober struct {
 
 	inventories inventories
 
+	// By the control API; control's goroutine uses the first two.
+	added   added
+	paused  map[string]pause
+	steered atomic.Pointer[steered] // the same, for others
+	hub     events
+
 	astray      chan struct{} // there are some in astrayNames; capacity 1
 	astrayMu    sync.Mutex
 	astrayNames []string // targets whose route went to another interface
@@ -107,7 +114,10 @@ type prober struct {
 	shownMu sync.RWMutex // held while a scrape reads counters
 	closed  bool         // there are none any more
 
-	stopped    atomic.Bool // safety.kill_file is there: nothing is sent
+	stopped    atomic.Bool // nothing is sent
+	killMu     sync.Mutex  // guards the next two
+	killFile   bool        // safety.kill_file is there
+	killCall   bool        // the control API stopped it
 	killUnseen bool        // it was said that safety.kill_file cannot be looked for
 }
 
@@ -198,6 +208,7 @@ func (p *prober) work(ctx context.Context) error {
 	running.Go(func() { p.watchLifetimes(ctx) })
 	running.Go(func() { p.watchIteration(ctx) })
 	running.Go(func() { p.keepHistory(ctx) })
+	running.Go(func() { p.watchRounds(ctx) })
 	running.Go(func() { p.pusher.Run(ctx) })
 	running.Go(func() { p.watchLimits(ctx) })
 	running.Go(func() { p.Notify.Watch(ctx, p.healthy) })

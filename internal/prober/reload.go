@@ -26,6 +26,7 @@ func (p *prober) reload(ctx context.Context) (Report, error) {
 		return report, fmt.Errorf("reload the configuration: %w", err)
 	}
 	p.app.ReloadFailed.Store(err != nil)
+	p.hub.tell(reloadDone(report, err))
 	if err == nil {
 		return report, nil
 	}
@@ -47,6 +48,9 @@ func (p *prober) loadAndApply(ctx context.Context) (report Report, carried bool,
 		report, err = p.apply(p.relist(next), true)
 		if carried = p.cfg != before; carried {
 			p.inventories.follow(p)
+			p.showSteered()
+		} else {
+			p.added.rejudge(p.base)
 		}
 		return err
 	}

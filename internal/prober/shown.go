@@ -16,7 +16,7 @@ func (p *prober) exposition() metrics.Options {
 		Version:     p.Version,
 		Revision:    p.Revision,
 		App:         &p.app,
-		Targets:     p.names.shown,
+		Targets:     p.probed,
 		Links:       p.links,
 		Push:        func() metrics.Push { return metrics.Push(p.pusher.Stats()) },
 		MaxSeries:   func() int { return p.current.Load().Metrics.MaxSeries },

@@ -15,8 +15,8 @@ type TargetSpec struct {
 	NbPackets     int               `json:"nb_packets,omitempty"` // per group and round; default 1
 	Timeout       float64           `json:"timeout_seconds,omitempty"`
 	IPPayloadSize int               `json:"ip_payload_size,omitempty"` // bytes
-	DontFragment  bool              `json:"dont_fragment,omitempty"`
-	Groups        []string          `json:"groups,omitempty"` // default: those that targets register to by themselves
+	DontFragment  *bool             `json:"dont_fragment,omitempty"`   // default true
+	Groups        []string          `json:"groups,omitempty"`          // default: those that targets register to by themselves
 	State         string            `json:"state,omitempty"`
 	AlertLevel    string            `json:"alert_level,omitempty"`
 	Labels        map[string]string `json:"labels,omitempty"`

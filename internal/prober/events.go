@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prober
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
+	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
+)
+
+// eventsKept is how many events wait for one who is slow to take them; what does
+// not fit is counted.
+const eventsKept = 1024
+
+// roundsEvery is how often it is looked for rounds that are over. They are looked
+// for, and not told of by the workers: the packet path knows nothing of it.
+const roundsEvery = 250 * time.Millisecond
+
+// events hands what happens to those who follow it. Nobody who tells it waits. Any
+// goroutine may use it; the zero value is ready.
+type events struct {
+	mu       sync.Mutex
+	watchers map[*watcher]struct{}
+	rounds   atomic.Int32 // watchers that want rounds
+}
+
+type watcher struct {
+	waiting chan api.Event
+	missed  atomic.Uint64
+	rounds  bool
+}
+
+// tell hands an event on. Its time is now where it has none.
+func (e *events) tell(ev api.Event) {
+	if ev.Time.IsZero() {
+		ev.Time = time.Now()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for w := range e.watchers {
+		if ev.Type == api.EventRound && !w.rounds {
+			continue
+		}
+		select {
+		case w.waiting <- ev:
+		default:
+			w.missed.Add(1)
+		}
+	}
+}
+
+// follow calls emit for each event until ctx ends or emit fails, whose error it
+// returns. Events that came faster than emit took them are told of by one of type
+// missed.
+func (e *events) follow(ctx context.Context, rounds bool, emit func(api.Event) error) error {
+	w := &watcher{waiting: make(chan api.Event, eventsKept), rounds: rounds}
+	e.mu.Lock()
+	if e.watchers == nil {
+		e.watchers = map[*watcher]struct{}{}
+	}
+	e.watchers[w] = struct{}{}
+	e.mu.Unlock()
+	if rounds {
+		e.rounds.Add(1)
+		defer e.rounds.Add(-1)
+	}
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.watchers, w)
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case ev := <-w.waiting:
+			if n := w.missed.Swap(0); n > 0 {
+				if err := emit(api.Event{Type: api.EventMissed, Time: time.Now(), Missed: n, Text: fmt.Sprintf("%d events were left out: they were not read in time", n)}); err != nil {
+					return err
+				}
+			}
+			if err := emit(ev); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// events follows what happens for the control API, until ctx ends. Any goroutine
+// may call it.
+func (p *prober) events(ctx context.Context, rounds bool, emit func(api.Event) error) error {
+	return p.hub.follow(ctx, rounds, emit)
+}
+
+// targetsChanged is the event of what another configuration changed.
+func targetsChanged(r *Report) api.Event {
+	return api.Event{Type: api.EventTargets, Text: fmt.Sprintf("%d targets added, %d changed, %d removed", len(r.Added), len(r.Changed), len(r.Removed))}
+}
+
+// maxTold is how many targets of a kind an event names.
+const maxTold = 1000
+
+// reloadDone is the event of a reload.
+func reloadDone(r Report, err error) api.Event {
+	if err != nil {
+		return api.Event{Type: api.EventReload, Text: "the configuration was not reloaded: " + brief(err)}
+	}
+	done := reportOf(r)
+	for _, names := range []*[]string{&done.Enabled, &done.Updated, &done.Disabled} {
+		*names = (*names)[:min(len(*names), maxTold)]
+	}
+	return api.Event{Type: api.EventReload, Reloaded: &done, Text: fmt.Sprintf("the configuration was reloaded: %d targets added, %d changed, %d removed", len(r.Added), len(r.Changed), len(r.Removed))}
+}
+
+// watchRounds tells of rounds that are over while somebody follows them, until ctx
+// ends.
+func (p *prober) watchRounds(ctx context.Context) {
+	var seen map[*result.Series]uint32
+	var snap result.Snapshot
+	every(ctx, roundsEvery, func() {
+		if p.hub.rounds.Load() == 0 {
+			seen = nil
+			return
+		}
+		all, first := p.store.Series(), seen == nil
+		now := make(map[*result.Series]uint32, len(all))
+		for _, s := range all {
+			n := s.Rounds()
+			now[s] = n
+			if before := seen[s]; first || n == before {
+				continue
+			}
+			s.Snapshot(&snap)
+			l := snap.Labels()
+			p.hub.tell(api.Event{Type: api.EventRound, Target: l.Destination, Group: l.Group, Round: lastRound(&snap), Text: roundText(&snap)})
+		}
+		seen = now
+	})
+}
+
+// roundText is a round for a person.
+func roundText(s *result.Snapshot) string {
+	l := s.Labels()
+	ratio, ok := s.LossRatio()
+	if !ok {
+		return fmt.Sprintf("%s in %s: nothing could be sent", l.Destination, l.Group)
+	}
+	return fmt.Sprintf("%s in %s: %d of %d lost (%.1f%%)", l.Destination, l.Group, s.RoundLost, s.RoundSent, 100*ratio)
+}
+
+// lastRound is the last whole round of a series as the control API has it; nil: there
+// is none yet.
+func lastRound(s *result.Snapshot) *api.Round {
+	if s.Rounds == 0 {
+		return nil
+	}
+	r := &api.Round{End: s.RoundEnd, Sent: uint32(s.RoundSent), Answered: uint32(s.RoundAnswered), Lost: uint32(s.RoundLost)}
+	if ratio, ok := s.LossRatio(); ok {
+		r.LossRatio = &ratio
+	}
+	if s.RoundAnswered == 0 || s.Max <= 0 {
+		return r
+	}
+	t := &api.RoundTrip{Min: s.Min.Seconds(), Max: s.Max.Seconds(), Jitter: s.Jitter.Seconds(), Uncertain: s.Uncertain, Percentiles: map[string]float64{}}
+	for i, percent := range s.Percentiles() {
+		if trip := s.RoundTrips[i]; trip != result.Unpublished {
+			t.Percentiles[fmt.Sprint(percent)] = trip.Seconds()
+		}
+	}
+	r.RoundTrip = t
+	return r
+}
+
+// tellState tells when the interface goes down or away, up or comes back, until ctx
+// ends.
+func (t *port) tellState(ctx context.Context, e *events) {
+	state := func() string {
+		switch {
+		case t.link.Gone():
+			return "gone"
+		case !t.link.Up():
+			return "down"
+		}
+		return "up"
+	}
+	before := state()
+	every(ctx, tendEvery, func() {
+		if now := state(); now != before {
+			e.tell(api.Event{Type: api.EventInterface, Text: fmt.Sprintf("interface %s is %s; it was %s", t.name, now, before)})
+			before = now
+		}
+	})
+}
