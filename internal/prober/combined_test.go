@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/history"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/push"
@@ -43,7 +44,7 @@ func newStill(t *testing.T, networks int, sections ...string) *still {
 	}
 	s.prober = &prober{
 		Options: Options{NetNS: near.Netns, Config: filepath.Join(s.dir, "netprobe.yaml"), Settings: filepath.Join(s.dir, "settings.yaml"), Log: slog.New(slog.DiscardHandler)},
-		secret:  packet.NewSecret(), astray: make(chan struct{}, 1), life: t.Context(),
+		secret:  packet.NewSecret(), history: history.New(), astray: make(chan struct{}, 1), life: t.Context(),
 	}
 	for _, e := range s.ends {
 		s.Ifaces = append(s.Ifaces, e.Name)
