@@ -52,7 +52,7 @@ CAP_SYS_ADMIN without --netns), and no-new-privileges is set.`,
 	fs.Var(&lines, "log-format", "lines of the log on stderr; global.logging_level says which there are")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		b := build()
-		o.Confine = true
+		o.Confine, o.Control = true, true
 		o.Flags, o.Version, o.Revision = fs, b.Version, b.Revision
 		o.Level = &slog.LevelVar{}
 		o.Log = logging.New(cmd.ErrOrStderr(), lines == "json", o.Level)

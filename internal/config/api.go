@@ -32,7 +32,7 @@ var apiSection = section{name: "api", ours: true, fields: []field{
 	{name: "listen", doc: "address:port of the control API on TCP; empty: there is none; beyond loopback it needs a token",
 		restart: true, text: true, absent: "", read: as(value.hostPort)},
 	{name: "token", doc: "what clients on TCP must present",
-		text: true, absent: "", read: as(value.secret)},
+		hidden: true, text: true, absent: "", read: as(value.secret)},
 	{name: "token_file", doc: "file with the token",
 		text: true, absent: "", read: as(value.fileName)},
 }}

@@ -46,7 +46,8 @@ type Config struct {
 	// Inventories are those that are not disabled, in the order of the file.
 	Inventories []Inventory
 
-	restart   map[string]string // values of keys that a reload does not take up, by section and key
+	restart   map[string]string     // values of keys that a reload does not take up, by section and key
+	inForce   map[string][]keyValue // by section
 	positions positions
 	listed    *listed // where the targets of inventories were read; nil: there are none
 	own       []Fault // Warnings without those of lists

@@ -261,6 +261,7 @@ func (d *decoder) fill(k *koanf.Koanf) {
 	d.fillPush(k)
 	d.fillAPI(k)
 	d.cfg.History = History{Memory: k.Int("history.memory")}
+	d.keepInForce(k)
 	d.cfg.Metrics = Metrics{MaxSeries: k.Int("metrics.max_series"), Histograms: get[[]string](k, "metrics.histograms")}
 }
 

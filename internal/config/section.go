@@ -29,6 +29,7 @@ type field struct {
 	list     bool   // the environment separates items by commas
 	text     bool   // the environment's value is text even where it looks like a number
 	unused   bool   // accepted, and no longer needed
+	hidden   bool   // a secret
 	restart  bool   // another value is taken up by a restart, not by a reload
 }
 

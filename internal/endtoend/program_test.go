@@ -61,7 +61,8 @@ func (w place) start(t *testing.T, args ...string) *program {
 		program = w.program
 	}
 	p.cmd = exec.Command(program, args...)
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, w.env...)
+	// Of many programs at a time one could have the usual socket.
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "NETPROBE_API__SOCKET="}, w.env...)
 	if w.etc != nil {
 		self, err := os.Executable()
 		if err != nil {

@@ -222,7 +222,9 @@ func TestWatchSaysWhy(t *testing.T) {
 		want   func(engine.Event) bool
 	}{
 		"answered": {onceTo(probe.ICMPping, 0, 2, time.Millisecond, nil, ip(far)),
-			func(e engine.Event) bool { return e.Kind == engine.Answered && e.Reply == packet.Echo && e.RoundTrip > 0 }},
+			func(e engine.Event) bool {
+				return e.Kind == engine.Answered && e.Reply == packet.Echo && e.RoundTrip > 0
+			}},
 		"closed": {onceTo(probe.TCPsyn, 81, 2, time.Millisecond, []uint16{61000, 61001}, ip(far)),
 			func(e engine.Event) bool {
 				return e.Kind == engine.Answered && e.Reply == packet.RstAck && e.SourcePort == uint16(61000+e.Packet)
@@ -234,7 +236,9 @@ func TestWatchSaysWhy(t *testing.T) {
 				return e.Kind == engine.Refused && e.Reply == packet.Error && e.Type == 3 && e.Code == 13 && e.From == ip("198.18.0.8")
 			}},
 		"no neighbour": {onceTo(probe.ICMPping, 0, 2, time.Millisecond, nil, ip("192.0.2.77")),
-			func(e engine.Event) bool { return e.Kind == engine.Lost && e.Cause == result.NoNeighbour && e.Sent.IsZero() }},
+			func(e engine.Event) bool {
+				return e.Kind == engine.Lost && e.Cause == result.NoNeighbour && e.Sent.IsZero()
+			}},
 		"no route": {onceTo(probe.ICMPping, 0, 2, time.Millisecond, nil, ip("203.0.113.1")),
 			func(e engine.Event) bool { return e.Kind == engine.NotSent && e.Reason == result.NoRoute }},
 	} {

@@ -120,6 +120,7 @@ func (p *prober) adopt(c *change) {
 	p.names.known = c.names
 	p.names.find(c.cfg, c.plan)
 	p.current.Store(c.cfg)
+	p.plannedPPS.Store(&c.plan.PPS)
 	p.pusher.Configure(c.cfg.Push, c.cfg.Global.ProbeName)
 	p.history.Configure(c.cfg.History.Memory, c.plan.Interval)
 	p.describe()

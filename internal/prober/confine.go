@@ -33,7 +33,7 @@ func (p *prober) confine() error {
 		return fmt.Errorf("give up what is needed no longer: %w", err)
 	}
 	p.Log.Info("confined", "capabilities", strings.Join(kept, " "), "no_new_privileges", true)
-	again := append(web.Files(p.cfg), p.cfg.File, p.cfg.Settings, p.cfg.Push.Password.File(), p.cfg.Push.BearerToken.File())
+	again := append(web.Files(p.cfg), p.cfg.File, p.cfg.Settings, p.cfg.Push.Password.File(), p.cfg.Push.BearerToken.File(), p.cfg.API.Token.File())
 	again = append(again, p.cfg.Safety.ListFiles...)
 	for _, name := range again {
 		if name == "" {

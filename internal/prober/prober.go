@@ -12,9 +12,11 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/pflag"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/history"
@@ -47,6 +49,10 @@ type Options struct {
 	// Confine gives up, once all is open, the capabilities that are needed no
 	// longer, for the whole process.
 	Confine bool
+
+	// Control serves the control API as the section api says, beside what the
+	// metrics server has of it.
+	Control bool
 
 	// Hangup asks for the configuration to be loaded again. May be nil.
 	Hangup <-chan os.Signal
@@ -106,6 +112,11 @@ type prober struct {
 	astrayMu    sync.Mutex
 	astrayNames []string // targets whose route went to another interface
 
+	begun      time.Time
+	plannedPPS atomic.Pointer[float64] // of plan, for others
+	series     seriesIndex
+	asks       *api.Server // of the control API
+
 	page     *metrics.Exposition
 	pusher   *push.Pusher
 	server   *web.Server
@@ -125,7 +136,7 @@ type prober struct {
 // nothing behind when a step fails: what needs no privilege first, the XDP
 // program last.
 func Run(ctx context.Context, o Options) (err error) {
-	p := &prober{Options: o, history: history.New(), secret: packet.NewSecret(), astray: make(chan struct{}, 1), tasks: make(chan func()), ended: make(chan struct{})}
+	p := &prober{Options: o, begun: time.Now(), history: history.New(), secret: packet.NewSecret(), astray: make(chan struct{}, 1), tasks: make(chan func()), ended: make(chan struct{})}
 	ended := ctx
 	ctx, cancel := context.WithCancel(ctx) // what was begun ends with a start that fails
 	defer cancel()
@@ -167,6 +178,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		p.said[w.String()] = true
 	}
 	if err := p.listen(); err != nil {
+		return err
+	}
+	if err := p.listenControl(); err != nil {
 		return err
 	}
 	p.limiter = engine.NewLimiter(float64(p.cfg.Safety.MaxPPS))
@@ -221,6 +235,11 @@ func (p *prober) work(ctx context.Context) error {
 	if p.Started != nil {
 		p.Started(started)
 	}
+	running.Go(func() {
+		if err := p.asks.Serve(ctx); err != nil {
+			p.Log.Error("the control API ends before the program", "error", err)
+		}
+	})
 	err := p.server.Serve(ctx)
 	cancel()
 	running.Wait()
@@ -237,6 +256,9 @@ func (p *prober) close() error {
 	var errs []error
 	if p.server != nil {
 		errs = append(errs, p.server.Close())
+	}
+	if p.asks != nil {
+		errs = append(errs, p.asks.Close())
 	}
 	return errors.Join(append(errs, p.ports.close())...)
 }
