@@ -59,7 +59,7 @@ func (a asked) Status() wire.Status {
 		Now: time.Now(), Started: a.begun, Healthy: stateOf(a.healthy()), Ready: stateOf(a.ready()),
 		Stopped: a.stopped.Load(), ReloadFailed: a.app.ReloadFailed.Load(),
 		Targets: len(cfg.Targets), IntervalSeconds: cfg.Global.Interval.Seconds(), MaxPPS: float64(cfg.Safety.MaxPPS),
-		NotSent: map[string]uint64{}, Unknown: map[string]uint64{}, Interfaces: []wire.Interface{},
+		NotSent: map[string]uint64{}, Unknown: map[string]uint64{}, Interfaces: []wire.Interface{}, History: a.history.Limits(time.Now()),
 	}
 	if pps := a.plannedPPS.Load(); pps != nil {
 		s.PlannedPPS = *pps
