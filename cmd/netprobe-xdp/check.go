@@ -79,7 +79,7 @@ host's addresses too. Nothing is probed, no name is resolved.`,
 	}
 	cmd.Flags().StringVar(&f.settings, "settings", "", "`FILE` with our own sections: engine, safety, metrics, web, push, api, inventories")
 	addInterfaces(cmd, &f.ifaces, &f.netns)
-	output := outputFlag(cmd)
+	output := outputFlag(cmd.Flags(), "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var out checked
 		var errs []error

@@ -6,38 +6,45 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// format is how a command prints: text or json.
-type format string
+// format is how a command prints: the first of those allowed unless asked otherwise.
+type format struct {
+	chosen  string
+	allowed []string
+}
 
 // String returns the format, for pflag.
-func (f *format) String() string { return string(*f) }
+func (f *format) String() string { return f.chosen }
 
 // Set accepts a known format, for pflag.
 func (f *format) Set(s string) error {
-	if s != "text" && s != "json" {
-		return errors.New("allowed: text, json")
+	if !slices.Contains(f.allowed, s) {
+		return errors.New("allowed: " + strings.Join(f.allowed, ", "))
 	}
-	*f = format(s)
+	f.chosen = s
 	return nil
 }
 
 // Type returns what --help shows, for pflag.
-func (f *format) Type() string { return "text|json" }
+func (f *format) Type() string { return strings.Join(f.allowed, "|") }
 
 // outputFlag adds -o.
-func outputFlag(cmd *cobra.Command) *format {
-	f := format("text")
-	cmd.Flags().VarP(&f, "output", "o", "how to print")
-	return &f
+func outputFlag(flags *pflag.FlagSet, allowed ...string) *format {
+	f := &format{allowed[0], allowed}
+	flags.VarP(f, "output", "o", "how to print")
+	return f
 }
 
-// show writes v to stdout as JSON, or as text by calling text.
+// show writes v to stdout as JSON where that is asked for, otherwise by calling
+// text.
 func show(cmd *cobra.Command, output *format, v any, text func(io.Writer) error) error {
-	if *output == "text" {
+	if output.chosen != "json" {
 		return text(cmd.OutOrStdout())
 	}
 	e := json.NewEncoder(cmd.OutOrStdout())

@@ -20,7 +20,7 @@ const needsHelp = `Needs:
   Linux 5.18 or later; root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON
   and CAP_IPC_LOCK, for --netns also CAP_SYS_ADMIN; for run, an Ethernet interface
   whose XDP slot is free. "check --iface NAME" tells what an interface has.
-  "check" and "version" need no privilege.
+  "check", "ctl" and "version" need no privilege.
 
 `
 
@@ -33,6 +33,8 @@ const environmentHelp = `Environment:
               a secret of the inventory NAME, in capitals
   NETPROBE_PUSH__PASSWORD_FILE, NETPROBE_PUSH__BEARER_TOKEN_FILE
               a file with the secret for push.url
+  NETPROBE_API_SOCKET, NETPROBE_API_SERVER, NETPROBE_API_TOKEN_FILE, NETPROBE_API_TOKEN
+              which daemon ctl asks, and with which token, where no flag says so
   PROM_USER, PROM_PASSWORD
               when both are set, the HTTP server asks for them (basic auth)
 `
@@ -58,7 +60,9 @@ Commands:{{range .Commands}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}
 {{end}}{{if .HasAvailableLocalFlags}}
 Flags:
-{{.LocalFlags.FlagUsages}}{{end}}`
+{{.LocalFlags.FlagUsages}}{{end}}{{if .HasAvailableInheritedFlags}}
+Flags of {{.Parent.CommandPath}}:
+{{.InheritedFlags.FlagUsages}}{{end}}`
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -87,7 +91,7 @@ func newRoot() *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate("{{or .Long .Short}}\n\n{{.UsageString}}{{if not .HasParent}}\n" + rootHelp() + "{{end}}")
 	root.SetHelpCommand(newHelp(root))
-	root.AddCommand(newRun(), newCheck(), newDemo(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newDemo(), newCtl(), newVersion())
 	return root
 }
 

@@ -48,14 +48,14 @@ CAP_SYS_ADMIN without --netns), and no-new-privileges is set.`,
 	// These two override settings; internal/config reads and checks them.
 	fs.String("xdp-mode", "auto", "how XDP is attached: `auto|native|generic`; auto is native where the driver has it")
 	fs.String("bind", "copy", "how AF_XDP sockets are bound: `copy|zerocopy|auto`")
-	lines := format("text")
-	fs.Var(&lines, "log-format", "lines of the log on stderr; global.logging_level says which there are")
+	lines := &format{"text", []string{"text", "json"}}
+	fs.Var(lines, "log-format", "lines of the log on stderr; global.logging_level says which there are")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		b := build()
 		o.Confine, o.Control = true, true
 		o.Flags, o.Version, o.Revision = fs, b.Version, b.Revision
 		o.Level = &slog.LevelVar{}
-		o.Log = logging.New(cmd.ErrOrStderr(), lines == "json", o.Level)
+		o.Log = logging.New(cmd.ErrOrStderr(), lines.chosen == "json", o.Level)
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)

@@ -47,7 +47,7 @@ func newVersion() *cobra.Command {
 		Short: "print version, revision and Go version",
 		Args:  positional(0, "no argument"),
 	}
-	output := outputFlag(cmd)
+	output := outputFlag(cmd.Flags(), "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		b := build()
 		return show(cmd, output, b, func(w io.Writer) error {

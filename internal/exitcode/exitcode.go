@@ -33,8 +33,8 @@ func Meanings() []Meaning {
 		{Usage, "wrong command line"},
 		{Config, "the configuration has faults"},
 		{NoInput, "a file cannot be read"},
-		{Unavailable, "interface, kernel, XDP slot or port unavailable"},
-		{NoPermission, "not root, or a capability is missing"},
+		{Unavailable, "interface, kernel, XDP slot or port unavailable; of ctl: no daemon answers, or none that it understands"},
+		{NoPermission, "not root, or a capability is missing; of ctl: the socket is for others, or the token is not right"},
 		{Interrupted, "ended by a signal before there was a result"},
 	}
 }

@@ -59,3 +59,13 @@ func Align(rows [][]string, left int) []string {
 	}
 	return lines
 }
+
+// PrintableText is Printable for text of several lines, with tabs.
+func PrintableText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}

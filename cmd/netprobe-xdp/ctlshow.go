@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/ctl"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
+	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
+	"github.com/netprobe-xdp/netprobe-xdp/pkg/client"
+)
+
+func (f *ctlFlags) newStatus() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status [IFACE...]",
+		Short: "how a daemon fares: queues, rates, drops, modes",
+		Long: `status shows how a daemon fares. Without a socket, a server or an interface it
+shows every daemon that has a socket on this machine. With IFACE it asks the one
+that systemd started for that interface, otherwise the default one.`,
+		Example: `  netprobe-xdp ctl status
+  netprobe-xdp ctl status eth0 -o json`,
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		o, err := f.options()
+		if err != nil {
+			return err
+		}
+		type question struct {
+			o     client.Options
+			iface string
+		}
+		var questions []question
+		here := o.Socket == "" && o.Server == "" // which daemon is ours to find out
+		for _, iface := range args {
+			q := question{o, iface}
+			if here {
+				if _, err := os.Stat(api.SocketOf(iface)); err == nil {
+					q.o.Socket = api.SocketOf(iface)
+				}
+			}
+			questions = append(questions, q)
+		}
+		if here && len(args) == 0 {
+			for _, socket := range api.Sockets() {
+				questions = append(questions, question{o: client.Options{Socket: socket}})
+			}
+		}
+		if len(questions) == 0 {
+			questions = []question{{o: o}}
+		}
+		all := []*ctl.Daemon{}
+		var errs []error
+		for _, q := range questions {
+			d, err := statusOf(cmd, q.o)
+			if err == nil && q.iface != "" && !d.Only(q.iface) {
+				err = exitcode.With(exitcode.Unavailable, fmt.Errorf("the daemon at %s has no interface %s", d.Where, q.iface))
+			}
+			if errs = append(errs, err); err == nil {
+				all = append(all, d)
+			}
+		}
+		if len(all) > 0 {
+			errs = append(errs, show(cmd, f.output, all, func(w io.Writer) error {
+				for i, d := range all {
+					if i > 0 {
+						fmt.Fprintln(w)
+					}
+					if err := ctl.WriteStatus(w, d); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+		}
+		return errors.Join(errs...)
+	}
+	return cmd
+}
+
+func statusOf(cmd *cobra.Command, o client.Options) (*ctl.Daemon, error) {
+	c, err := client.New(o)
+	if err != nil {
+		return nil, usageError(cmd, err.Error())
+	}
+	defer c.Close()
+	d := &ctl.Daemon{Where: c.Where()}
+	if d.Info, err = c.Info(cmd.Context()); err == nil {
+		d.Status, err = c.Status(cmd.Context())
+	}
+	return d, ofDaemon(cmd.Context(), err)
+}
+
+// addQuery adds the flags that choose targets.
+func addQuery(cmd *cobra.Command, q *client.Query, sort string, limit int) {
+	cmd.Flags().StringVar(&q.Filter, "filter", "", "those with `TEXT` in name, destination, address or a label")
+	cmd.Flags().StringVar(&q.Group, "group", "", "those of the group `NAME`")
+	cmd.Flags().StringVar(&q.Family, "family", "", "those of the family `ipv4|ipv6`")
+	cmd.Flags().StringVar(&q.Source, "source", "", "those of `NAME`: config, api, or an inventory")
+	cmd.Flags().StringVar(&q.Sort, "sort", sort, "order: `worst|name|loss|round_trip`")
+	cmd.Flags().IntVar(&q.Limit, "limit", limit, "so many at the most")
+}
+
+func (f *ctlFlags) newTargets() *cobra.Command {
+	var q client.Query
+	cmd := f.command(&cobra.Command{
+		Use:   "targets",
+		Short: "targets with their latest round",
+		Example: `  netprobe-xdp ctl targets --sort worst --limit 10
+  netprobe-xdp ctl targets --filter web --family ipv6 -o json`,
+		Args: positional(0, "no argument"),
+	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, _ []string) error {
+		t, err := c.Targets(ctx, q)
+		if err != nil {
+			return err
+		}
+		return show(cmd, f.output, t, func(w io.Writer) error { return ctl.WriteTargets(w, t) })
+	})
+	addQuery(cmd, &q, "name", 1000)
+	cmd.Flags().IntVar(&q.Offset, "offset", 0, "leave out so many")
+	return cmd
+}
+
+func (f *ctlFlags) newTarget() *cobra.Command {
+	return f.command(&cobra.Command{
+		Use:               "target NAME",
+		Short:             "one target, its last rounds and its source ports",
+		Example:           `  netprobe-xdp ctl target web`,
+		Args:              oneTarget,
+		ValidArgsFunction: f.targetNames,
+	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, args []string) error {
+		t, err := c.Target(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return show(cmd, f.output, t, func(w io.Writer) error { return ctl.WriteTarget(w, t, time.Now()) })
+	})
+}
+
+func (f *ctlFlags) newWatch() *cobra.Command {
+	w := &ctl.Watch{In: os.Stdin}
+	cmd := f.command(&cobra.Command{
+		Use:   "watch",
+		Short: "a live table of targets",
+		Long: `watch shows targets as a table that is redrawn in place; ? lists its keys (sorting,
+filtering, leaving). A daemon that restarts is waited for. Where the output is no
+terminal, a table, or with -o json one line of JSON, is printed at every interval.`,
+		Example: `  netprobe-xdp ctl watch
+  netprobe-xdp ctl watch --filter web --interval 10s`,
+		Args: positional(0, "no argument"),
+	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, _ []string) error {
+		if w.Every < 100*time.Millisecond {
+			return usageError(cmd, "--interval is below 100ms")
+		}
+		// A terminal that is closed ends it as Ctrl-C does.
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+		w.Client, w.Out, w.JSON = c, cmd.OutOrStdout(), f.output.chosen == "json"
+		return w.Run(ctx)
+	})
+	addQuery(cmd, &w.Query, "worst", 20)
+	cmd.Flags().Lookup("limit").Usage = "so many at the most; on a terminal as many as fit"
+	cmd.Flags().DurationVar(&w.Every, "interval", 2*time.Second, "how often the daemon is asked")
+	return cmd
+}
+
+func (f *ctlFlags) newEvents() *cobra.Command {
+	var rounds bool
+	cmd := f.command(&cobra.Command{
+		Use:   "events",
+		Short: "follow what happens to a daemon",
+		Long: `events prints what happens to a daemon as it happens: reloads, targets that come and
+go, interfaces, stops; one line each, with -o json one line of JSON.`,
+		Args: positional(0, "no argument"),
+	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, _ []string) error {
+		for e, err := range c.Events(ctx, rounds) {
+			if err == nil {
+				err = f.line(cmd, e, ctl.EventLine(&e))
+			}
+			if err != nil {
+				return ended(ctx, err)
+			}
+		}
+		return nil
+	})
+	cmd.Flags().BoolVar(&rounds, "rounds", false, "every whole round of every target too")
+	return cmd
+}
+
+func (f *ctlFlags) newDebug() *cobra.Command {
+	return f.command(&cobra.Command{
+		Use:   "debug NAME",
+		Short: "one target's next round, probe by probe, in words",
+		Long: `debug waits for a target's next round and prints what was sent, what came back, and
+why each probe counts as it does; with -o json one line of JSON for each.`,
+		Example:           `  netprobe-xdp ctl debug web`,
+		Args:              oneTarget,
+		ValidArgsFunction: f.targetNames,
+	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, args []string) error {
+		for e, err := range c.Debug(ctx, args[0]) {
+			if err == nil {
+				err = f.line(cmd, e, ctl.DebugLine(&e))
+			}
+			if err != nil {
+				return ended(ctx, err)
+			}
+		}
+		return nil
+	})
+}
+
+// line prints one thing of a stream.
+func (f *ctlFlags) line(cmd *cobra.Command, v any, text string) error {
+	if f.output.chosen == "json" {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
+}
+
+// ended is why a stream ended: a person's Ctrl-C is no failure, nor is a reader
+// that has seen enough.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
+}
+
+func (f *ctlFlags) newConfig() *cobra.Command {
+	return f.command(&cobra.Command{
+		Use:   "config",
+		Short: "the configuration in force, with every default, without secrets",
+		Args:  positional(0, "no argument"),
+	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, _ []string) error {
+		cfg, err := c.Config(ctx)
+		if err != nil {
+			return err
+		}
+		return show(cmd, f.output, cfg, func(w io.Writer) error {
+			_, err := io.WriteString(w, screen.PrintableText(cfg.YAML))
+			return err
+		})
+	})
+}
+
+// owner is who changes something where nobody says.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	return cmp.Or(os.Getenv("SUDO_USER"), os.Getenv("USER"), "unknown") + "@" + host
+}
