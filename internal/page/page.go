@@ -63,11 +63,6 @@ func read() map[string]*file {
 	return all
 }
 
-// Wanted says whether a request for / is a browser's.
-func Wanted(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
-}
-
 // Handler serves the page at / and its files below Prefix.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +83,6 @@ func Handler() http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-cache") // kept, and asked for by its tag
-		h.Set("Vary", "Accept")
 		h.Set("ETag", f.tag)
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(f.text))
 	})

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/page"
 )
 
 // maxScrapes is how many pages are made at once: each holds the figures of all
@@ -17,7 +19,8 @@ const maxScrapes = 4
 // routes says what is served where. A pattern with GET stands for HEAD too.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", index)
+	mux.Handle("GET /{$}", root(page.Handler()))
+	mux.Handle("GET "+page.Prefix, page.Handler())
 	scrapes := guard.NewTurns(maxScrapes, guard.TurnTimeout)
 	mux.Handle("GET /metrics", inTurn(scrapes, guard.Paced(s.opt.Page)))
 	mux.Handle("GET /-/healthy", state("healthy", s.opt.Healthy))
@@ -30,6 +33,18 @@ func (s *Server) routes() http.Handler {
 		mux.Handle(s.opt.APIPrefix+"/", s.opt.API)
 	}
 	return mux
+}
+
+// root answers a browser with the page, and others with a list of what there is.
+func root(page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept")
+		if strings.Contains(r.Header.Get("Accept"), "text/html") {
+			page.ServeHTTP(w, r)
+			return
+		}
+		index(w, r)
+	})
 }
 
 func index(w http.ResponseWriter, _ *http.Request) {

@@ -80,7 +80,7 @@ export class TargetView {
     if (range >= steps.length) range = 0;
     if (this.shown !== JSON.stringify([steps, range])) {
       this.shown = JSON.stringify([steps, range]);
-      this.ranges.replaceChildren(el('h2', {}, 'Round trips and loss'), ...steps.map((s, i) => el('button', { type: 'button', 'aria-pressed': i === range, onclick: () => { range = i; this.loadPast(); } }, `${span(s.kept_seconds)} by ${span(s.step_seconds)}`)));
+      this.ranges.replaceChildren(el('h2', {}, 'Round trips and loss'), ...steps.map((s, i) => el('button', { type: 'button', 'aria-pressed': String(i === range), onclick: () => { range = i; this.loadPast(); } }, `${span(s.kept_seconds)} by ${span(s.step_seconds)}`)));
     }
     if (steps.length === 0 || this.group === null) {
       this.past.textContent = steps.length === 0 ? 'No past is kept (history.memory).' : 'There is no past yet.';
