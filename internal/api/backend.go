@@ -7,6 +7,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	wire "github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
@@ -27,6 +28,9 @@ type Backend interface {
 	Targets(Query) wire.Targets
 	// Target returns one target; false: there is none of this name.
 	Target(name string) (wire.TargetDetail, bool)
+	// History returns the past of a target in a group, "" for its first, in the longest
+	// steps kept that are at most so long; false: there is no such target, or group.
+	History(target, group string, step time.Duration) (wire.History, bool)
 	// Worst returns the n addresses that answered worst, of one target or with ""
 	// of all; false: there is no such target.
 	Worst(target string, n int) (wire.Worst, bool)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
 	wire "github.com/netprobe-xdp/netprobe-xdp/pkg/api"
@@ -77,6 +78,25 @@ func (h *handler) target(w http.ResponseWriter, r *http.Request) error {
 			return NoTarget(name)
 		}
 		writeJSON(w, http.StatusOK, t)
+		return nil
+	})
+}
+
+// longestStep is the longest step that can be asked for, seconds: all are shorter.
+const longestStep = 30 * 24 * 3600
+
+func (h *handler) history(w http.ResponseWriter, r *http.Request) error {
+	q := fields{values: r.URL.Query()}
+	name, group, step := r.PathValue("name"), q.text("group"), q.number("step", 0, 0, longestStep)
+	if err := q.wrong(); err != nil {
+		return err
+	}
+	return h.inTurn(h.reads, r, func() error {
+		past, ok := h.backend.History(name, group, time.Duration(step)*time.Second)
+		if !ok {
+			return NewProblem(http.StatusNotFound, fmt.Sprintf("there is no target %q in group %q; GET %s/targets lists them", name, group, wire.Prefix))
+		}
+		writeJSON(w, http.StatusOK, past)
 		return nil
 	})
 }

@@ -29,6 +29,7 @@ var routes = []route{
 	{pattern: "GET /config", serve: (*handler).config},
 	{pattern: "GET /targets", page: true, serve: (*handler).targets},
 	{pattern: "GET /targets/{name}", page: true, serve: (*handler).target},
+	{pattern: "GET /targets/{name}/history", page: true, serve: (*handler).history},
 	{pattern: "GET /worst", page: true, serve: (*handler).worst},
 	{pattern: "POST /reload", serve: (*handler).reload},
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/page"
+	site "github.com/netprobe-xdp/netprobe-xdp/internal/page"
 )
 
 // maxScrapes is how many pages are made at once: each holds the figures of all
@@ -19,8 +19,8 @@ const maxScrapes = 4
 // routes says what is served where. A pattern with GET stands for HEAD too.
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", root(page.Handler()))
-	mux.Handle("GET "+page.Prefix, page.Handler())
+	mux.Handle("GET /{$}", root(site.Handler()))
+	mux.Handle("GET "+site.Prefix, site.Handler())
 	scrapes := guard.NewTurns(maxScrapes, guard.TurnTimeout)
 	mux.Handle("GET /metrics", inTurn(scrapes, guard.Paced(s.opt.Page)))
 	mux.Handle("GET /-/healthy", state("healthy", s.opt.Healthy))
