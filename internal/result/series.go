@@ -4,6 +4,7 @@ package result
 
 import (
 	"math"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -82,11 +83,13 @@ func (st *Store) Series() []*Series {
 func (s *Series) Rounds() uint32 { return s.rounds.Load() }
 
 // Snapshot copies the series into out, reusing its slices. It retries while a
-// round is being replaced, which takes well under a microsecond.
+// round is being replaced, which takes well under a microsecond, but for a
+// worker that lost its CPU in between: whoever waits for that lets others run.
 func (s *Series) Snapshot(out *Snapshot) {
 	for {
 		v := s.version.Load()
 		if v&1 != 0 {
+			runtime.Gosched()
 			continue
 		}
 		s.copy(out)
