@@ -22,16 +22,28 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 VULNDB      ?= https://vuln.go.dev
+PREFIX      ?= /usr/local
 FUZZTIME    ?= 10s
 FUZZ        ?= .
 
-.PHONY: help build bpf docs lint test test-kernels fuzz licences vuln reproducible demo bench soak forged clean go root
+.PHONY: help build install uninstall packages bpf docs lint test test-kernels test-packages fuzz licences vuln reproducible demo bench soak forged clean go root
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 build: go ## build ./netprobe-xdp: static, without cgo (needs Go only)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o netprobe-xdp ./cmd/netprobe-xdp
+
+install: ## copy what make build built, with unit, manual and completions, below DESTDIR and PREFIX=/usr/local
+	@[ -x netprobe-xdp ] || { echo "make: nothing to install yet: run make build first" >&2; exit 1; }
+	@scripts/manual.sh netprobe-xdp build/manual
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh netprobe-xdp build/manual
+
+uninstall: ## remove what make install copied, but for configuration
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh --remove
+
+packages: go ## build/packages: a .deb and an archive for ARCHS='amd64 arm64', and SHA256SUMS
+	@VERSION='$(VERSION)' REVISION='$(REVISION)' scripts/packages.sh $(ARCHS)
 
 bpf: go ## rebuild the committed BPF objects from their C sources (needs clang-14)
 	$(GO) generate ./bpf ./internal/lab
@@ -44,6 +56,7 @@ lint: go ## gofmt, go vet, staticcheck and shellcheck
 	if [ -n "$$bad" ]; then echo "lint: run gofmt -w on:" $$bad >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags kernels ./internal/truth
+	$(GO) vet -tags packages ./internal/shipped
 	$(GO) run $(STATICCHECK) ./...
 	shellcheck .ci/run scripts/*.sh
 
@@ -51,9 +64,13 @@ test: go root ## install what the tests need (sudo), then run everything that de
 	scripts/setup.sh
 	$(GO) test -race -count=1 -timeout 14m $(TESTFLAGS) ./...
 
-test-kernels: go ## boot Debian's Linux 6.1 and 6.12 under qemu and run there what needs them (sudo, for packages; five minutes)
+test-kernels: go ## boot Debian's Linux 6.1 and 6.12 under qemu and run there what needs them (sudo, for packages; five minutes); KERNELS=6.12-arm64 chooses
 	scripts/setup.sh kernels
 	scripts/test-kernels.sh $(KERNELS)
+
+test-packages: go root ## install, run, upgrade and remove the .deb in a new Debian root under a systemd of its own (sudo, for packages; three minutes)
+	scripts/setup.sh packages
+	$(GO) test -count=1 -v -tags packages -run TestPackageInstalled ./internal/shipped
 
 fuzz: go root ## every fuzz target for FUZZTIME=10s each, two at once; FUZZ='Load|Parse' chooses
 	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'

@@ -4,7 +4,8 @@
 # Installs the Debian packages that `make test`, `make lint` and `make bpf`
 # need and that are missing; says what and why. Building and running the
 # program, and the demo, need none of them. "setup.sh bench" installs what
-# `make bench` compares with instead, "setup.sh kernels" what `make test-kernels` needs.
+# `make bench` compares with instead, "setup.sh kernels" what `make test-kernels`
+# needs, "setup.sh packages" what `make test-packages` needs.
 set -euo pipefail
 
 # package: why
@@ -44,10 +45,18 @@ if [ "${1:-}" = bench ]; then
 elif [ "${1:-}" = kernels ]; then
 	packages=(
 		"qemu-system-x86: boots the kernels"
-		"busybox-static: what runs in them beside the tests"
+		"qemu-system-arm: boots those of arm64"
 		"cpio: packs the first file system"
 		"kmod: finds which modules need which"
 		"xz-utils: unpacks the modules"
+	)
+	daemons=()
+elif [ "${1:-}" = packages ]; then
+	packages=(
+		"mmdebstrap: makes the root that the package is installed in"
+		"systemd-container: runs it under a systemd of its own"
+		"lintian: judges the package"
+		"qemu-user-static: runs the program for arm64"
 	)
 	daemons=()
 fi
