@@ -66,8 +66,10 @@ packed "$manual/netprobe.yaml.5" "$man/man5" netprobe.yaml.5.gz
 put "$manual/completion.bash" "$prefix/share/bash-completion/completions" netprobe-xdp
 put "$manual/completion.zsh" "$zsh" _netprobe-xdp
 put "$manual/completion.fish" "$prefix/share/fish/vendor_completions.d" netprobe-xdp.fish
-for page in README.md SECURITY.md docs/*.md; do
-	put "$page" "$doc" "${page#./}"
+put README.md "$doc" README.md
+put SECURITY.md "$doc" SECURITY.md
+find docs -type f | LC_ALL=C sort | while IFS= read -r page; do
+	put "$page" "$doc" "$page"
 done
 packed CHANGELOG.md "$doc" CHANGELOG.md.gz
 (cd configs && find . -type f ! -path './systemd/*' | LC_ALL=C sort) | while IFS= read -r example; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds what is released into build/packages: for each architecture a Debian
+# Builds what is released into build/packages, or OUT: for each architecture a Debian
 # package and an archive with the static program, and SHA256SUMS. Needs Go and
 # dpkg-deb, no root. The same commit gives the same bytes: no file is younger than
 # the commit, and all belong to root.
@@ -29,10 +29,12 @@ v[0-9]*) version=$(echo "${VERSION#v}" | sed 's/-rc/~rc/; s/-/+/; s/-/./g') ;;
 *) version=0~$(date -u -d "@$epoch" +%Y%m%d%H%M%S).${REVISION:0:12} ;;
 esac
 
-out=$PWD/build/packages
-work=$PWD/build/stage
-rm -rf "$out" "$work"
-mkdir -p "$out" "$work"
+out=${OUT:-build/packages}
+mkdir -p "$out"
+out=$(realpath "$out")
+rm -f "$out"/netprobe-xdp[_-]*.deb "$out"/netprobe-xdp-*.tar.gz "$out/SHA256SUMS"
+work=$(mktemp -d)
+chmod 755 "$work"
 trap 'rm -rf "$work"' EXIT
 
 # notices prints the licences of what is linked into the program, Go's own
@@ -81,9 +83,8 @@ deb() {
 archive() {
 	local arch=$1 program=$2 name=netprobe-xdp-$version-linux-$1
 	local dir=$work/$name
-	mkdir -p "$dir/docs"
-	cp -r configs LICENSE LICENSES README.md CHANGELOG.md SECURITY.md "$dir"
-	cp docs/*.md "$dir/docs"
+	mkdir -p "$dir"
+	cp -r configs docs LICENSE LICENSES README.md CHANGELOG.md SECURITY.md "$dir"
 	cp -r "$work/manual" "$dir/manual"
 	cp "$work/notices" "$dir/NOTICES"
 	install -m 755 "$program" "$dir/netprobe-xdp"

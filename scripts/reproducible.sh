@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the program twice from copies of this tree, in directories, homes and
-# time zones that differ, and compares the two byte by byte. The second build starts
+# Builds the program and its packages twice from copies of this tree, in
+# directories, homes and time zones that differ, and compares the two byte by byte.
+# The second build starts
 # from an empty build cache: with the first one's it would prove nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,6 +11,7 @@ cd "$(dirname "$0")/.."
 git=(git -c "safe.directory=$PWD")
 version=${VERSION:-reproducible}
 revision=$("${git[@]}" rev-parse HEAD)
+epoch=$("${git[@]}" log -1 --format=%ct)
 
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work" && rm -rf "$work"' EXIT
@@ -20,8 +22,7 @@ build() {
 	shift
 	mkdir -p "$dir"
 	"${git[@]}" ls-files -z | xargs -0 cp --parents -t "$dir"
-	env "$@" make -s -C "$dir" build VERSION="$version" REVISION="$revision"
-	sha256sum "$dir/netprobe-xdp" | cut -d' ' -f1
+	env "$@" make -s -C "$dir" packages ARCHS="$(go env GOHOSTARCH)" VERSION="$version" REVISION="$revision" SOURCE_DATE_EPOCH="$epoch"
 }
 
 modules=$(go env GOMODCACHE)
@@ -29,8 +30,8 @@ first=$(build "$work/a")
 second=$(umask 077 && build "$work/elsewhere/and deeper/b" \
 	HOME="$work/home" TZ=Asia/Kathmandu LC_ALL=C GOCACHE="$work/cache" GOMODCACHE="$modules")
 
-echo "reproducible: $first, and again"
 if [ "$first" != "$second" ]; then
-	echo "reproducible: $second from another directory: the build depends on where or when it is done; compare go version -m of both" >&2
+	printf 'reproducible: from another directory:\n%s\nThe build depends on where or when it is done; compare go version -m of both programs, and both packages with diffoscope\n' "$second" >&2
 	exit 1
 fi
+printf 'reproducible: twice the same:\n%s\n' "$first"

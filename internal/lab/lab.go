@@ -83,17 +83,25 @@ func New(o Options) *Lab {
 	return l
 }
 
+// NeedRoot skips t, or fails it where CI=true, unless it runs as root, which it
+// needs to do something.
+func NeedRoot(t TB, to string) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("this test needs root to %s, and must not be skipped where CI=true", to)
+	}
+	t.Skipf("needs root to %s: run it with sudo", to)
+}
+
 // ForTest returns a Lab that fails t at the first error and is removed when t
 // ends. Without root it skips t, or fails it where CI=true. Call it, and all
 // that builds, from the test's goroutine.
 func ForTest(t TB, name string) *Lab {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("this test needs root to make network namespaces, and must not be skipped where CI=true")
-		}
-		t.Skipf("needs root to make network namespaces: run it with sudo")
-	}
+	NeedRoot(t, "make network namespaces")
 	l := New(Options{Name: name})
 	t.Cleanup(func() {
 		if err := l.Close(); err != nil {

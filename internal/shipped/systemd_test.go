@@ -38,16 +38,7 @@ StandardError=append:/log
 // boot starts a machine that starts the unit for an interface.
 func boot(t *testing.T, host *lab.Host, iface, config string) *machine {
 	t.Helper()
-	nspawn := lab.Tool(t, "systemd-nspawn", "systemd-container")
-	mounted := cgroups(t)
-	if mounted[0] == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs control groups of version 2, and must not be skipped where CI=true")
-		}
-		t.Skip("needs control groups of version 2")
-	}
-	name := fmt.Sprintf("npxshipped%d", os.Getpid())
-	m := &machine{t: t, root: t.TempDir(), cgroup: filepath.Join(mounted[0], name), unit: "netprobe-xdp@" + iface + ".service"}
+	m := &machine{t: t, root: t.TempDir(), unit: "netprobe-xdp@" + iface + ".service"}
 	for _, dir := range []string{"usr/bin", "etc/systemd/system/netprobe-xdp@.service.d", "etc/netprobe-xdp", "var", "tmp", "run", "proc", "sys", "dev", "root"} {
 		if err := os.MkdirAll(filepath.Join(m.root, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -71,7 +62,29 @@ func boot(t *testing.T, host *lab.Host, iface, config string) *machine {
 	} {
 		write(t, m.root, file, []byte(text))
 	}
+	args := []string{"--bind-ro=/usr/lib", "--bind-ro=/usr/lib64", "--bind-ro=" + binary + ":/usr/bin/netprobe-xdp"}
+	for _, name := range []string{"kill", "systemctl"} {
+		args = append(args, "--bind-ro="+lab.Tool(t, name, "systemd and procps")+":/usr/bin/"+name)
+	}
+	m.start(host, args, "--unit=test.target", "--log-target=console")
+	return m
+}
 
+// start starts systemd with these arguments, in a container with these options
+// and the network of a host.
+func (m *machine) start(host *lab.Host, options []string, args ...string) {
+	t := m.t
+	t.Helper()
+	nspawn := lab.Tool(t, "systemd-nspawn", "systemd-container")
+	mounted := cgroups(t)
+	if mounted[0] == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs control groups of version 2, and must not be skipped where CI=true")
+		}
+		t.Skip("needs control groups of version 2")
+	}
+	name := fmt.Sprintf("npxshipped%d", os.Getpid())
+	m.cgroup = filepath.Join(mounted[0], name)
 	if err := os.Mkdir(m.cgroup, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -80,13 +93,9 @@ func boot(t *testing.T, host *lab.Host, iface, config string) *machine {
 		t.Fatal(err)
 	}
 	defer group.Close()
-	args := []string{"--directory=" + m.root, "--register=no", "--keep-unit", "--network-namespace-path=/run/netns/" + host.Netns,
-		"--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_BPF,CAP_PERFMON,CAP_IPC_LOCK", "--system-call-filter=bpf",
-		"--bind-ro=/usr/lib", "--bind-ro=/usr/lib64", "--bind-ro=" + binary + ":/usr/bin/netprobe-xdp"}
-	for _, name := range []string{"kill", "systemctl"} {
-		args = append(args, "--bind-ro="+lab.Tool(t, name, "systemd and procps")+":/usr/bin/"+name)
-	}
-	cmd := exec.Command(nspawn, append(args, "--console=read-only", "/usr/lib/systemd/systemd", "--unit=test.target", "--log-target=console")...)
+	options = append(options, "--directory="+m.root, "--register=no", "--keep-unit", "--network-namespace-path=/run/netns/"+host.Netns,
+		"--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_BPF,CAP_PERFMON,CAP_IPC_LOCK", "--system-call-filter=bpf", "--console=read-only", "/usr/lib/systemd/systemd")
+	cmd := exec.Command(nspawn, append(options, args...)...)
 	cmd.Env = append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Pdeathsig: syscall.SIGKILL}
 	var console strings.Builder
@@ -129,7 +138,6 @@ func boot(t *testing.T, host *lab.Host, iface, config string) *machine {
 			t.Logf("console:\n%s\nthe unit's log:\n%s", console.String(), log)
 		}
 	})
-	return m
 }
 
 // pids are the processes of a control group below the machine's, as they are
@@ -157,13 +165,18 @@ func (m *machine) main() string {
 
 // systemctl runs that in the machine.
 func (m *machine) systemctl(args ...string) (string, error) {
+	return m.run(append([]string{"/usr/bin/systemctl"}, args...)...)
+}
+
+// run runs a command in the machine and returns what it prints.
+func (m *machine) run(command ...string) (string, error) {
 	systemd := m.pids("init.scope")
 	if len(systemd) == 0 {
 		return "", fmt.Errorf("the machine is not up")
 	}
 	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "nsenter", append([]string{"--target", systemd[0], "--all", "/usr/bin/systemctl"}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "nsenter", append([]string{"--target", systemd[0], "--all"}, command...)...).CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }
 
