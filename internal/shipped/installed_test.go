@@ -121,6 +121,9 @@ func TestPackageInstalled(t *testing.T) {
 	t.Log(sh("netprobe-xdp check && systemctl enable --now " + m.unit))
 	measures()
 	first := m.main()
+	if first == "" {
+		t.Fatal("the unit has not one process")
+	}
 	t.Log(sh("systemctl status --no-pager " + m.unit))
 
 	sh("dpkg -i /package.deb")

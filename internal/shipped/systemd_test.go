@@ -156,7 +156,10 @@ func (m *machine) pids(below string) []string {
 
 // main is the unit's process, "" while there is none.
 func (m *machine) main() string {
-	pids := m.pids("system.slice/*/" + m.unit)
+	pids := m.pids("system.slice/" + m.unit)
+	if strings.Contains(m.unit, "@") { // systemd puts what a template makes together
+		pids = m.pids("system.slice/*/" + m.unit)
+	}
 	if len(pids) != 1 {
 		return ""
 	}
