@@ -38,6 +38,18 @@ type Backend interface {
 	// Reload loads the configuration again. What is wrong with it comes as a
 	// *wire.Problem that names each fault.
 	Reload(context.Context) (wire.Reloaded, error)
+
+	AddTargets(context.Context, wire.AddTargets) (wire.Reloaded, error)
+	RemoveTarget(ctx context.Context, name, owner string) error
+	PauseTarget(context.Context, string, wire.Pause) error
+	ResumeTarget(ctx context.Context, name string) error
+
+	// SetStopped stops all sending, or lets it go on.
+	SetStopped(stop bool)
+
+	// Events calls emit for what happens, until ctx ends, the prober does, or emit
+	// fails. more: the next call follows at once.
+	Events(ctx context.Context, rounds bool, emit func(ev wire.Event, more bool) error) error
 }
 
 // The orders of targets.

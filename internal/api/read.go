@@ -130,7 +130,7 @@ func (h *handler) worst(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *handler) reload(w http.ResponseWriter, r *http.Request) error {
-	return h.inTurn(h.changes, r, func() error {
+	return h.change(w, r, func() error {
 		done, err := h.backend.Reload(r.Context())
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
@@ -31,7 +32,15 @@ var routes = []route{
 	{pattern: "GET /targets/{name}", page: true, serve: (*handler).target},
 	{pattern: "GET /targets/{name}/history", page: true, serve: (*handler).history},
 	{pattern: "GET /worst", page: true, serve: (*handler).worst},
+	{pattern: "GET /openapi.yaml", page: true, serve: (*handler).openapi},
+	{pattern: "GET /events", page: true, serve: (*handler).events},
+	{pattern: "POST /targets", serve: (*handler).addTargets},
+	{pattern: "DELETE /targets/{name}", serve: (*handler).removeTarget},
+	{pattern: "POST /targets/{name}/pause", serve: (*handler).pauseTarget},
+	{pattern: "POST /targets/{name}/resume", serve: (*handler).resumeTarget},
 	{pattern: "POST /reload", serve: (*handler).reload},
+	{pattern: "POST /stop", serve: (*handler).stop},
+	{pattern: "POST /start", serve: (*handler).start},
 }
 
 // The limits of what is worked on at a time, for each door.
@@ -50,6 +59,8 @@ type handler struct {
 	origin         http.CrossOriginProtection
 	mux            *http.ServeMux
 	reads, changes *guard.Turns
+	pace           pace         // of changes
+	watchers       atomic.Int32 // who follow events
 	log, sparing   *slog.Logger
 }
 

@@ -67,13 +67,3 @@ func (l *listed) find(targets []Target, key []string) (file string, line int, ok
 	}
 	return "", 0, false
 }
-
-// SourceOf returns where the target with this index in Targets comes from: the name
-// of an inventory, or "" for the section targets.
-func (c *Config) SourceOf(i int) string {
-	if !c.Listed(i) {
-		return ""
-	}
-	l := c.listed
-	return l.lists[sort.Search(len(l.firsts), func(k int) bool { return l.firsts[k] > i })-1].Inventory
-}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	server "github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
@@ -69,11 +70,6 @@ func (a added) expire(now time.Time) {
 	maps.DeleteFunc(a, func(_ string, one addition) bool { return !one.expires.IsZero() && !one.expires.After(now) })
 }
 
-// refused is what a client of the control API is told.
-func refused(status int, detail string, fields ...api.FieldError) error {
-	return &api.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}
-}
-
 // addTargets adds targets that the control API is asked for: all, or none. Any
 // goroutine may call it but control's.
 func (p *prober) addTargets(ctx context.Context, req api.AddTargets) (done api.Reloaded, err error) {
@@ -82,7 +78,7 @@ func (p *prober) addTargets(ctx context.Context, req api.AddTargets) (done api.R
 		return done, err
 	}
 	if n := len(req.Targets); n == 0 || n > maxAdded {
-		return done, refused(http.StatusUnprocessableEntity, "no target is added", api.FieldError{Field: "/targets", Detail: fmt.Sprintf("read %d; allowed: 1 to %d", n, maxAdded)})
+		return done, server.NewProblem(http.StatusUnprocessableEntity, "no target is added", api.FieldError{Field: "/targets", Detail: fmt.Sprintf("read %d; allowed: 1 to %d", n, maxAdded)})
 	}
 	err = p.do(ctx, func() error {
 		p.added.expire(time.Now())
@@ -103,7 +99,7 @@ func (p *prober) addTargets(ctx context.Context, req api.AddTargets) (done api.R
 		}
 		p.added = next
 		p.showSteered()
-		done = reportOf(report)
+		done = reloaded(report)
 		p.Log.Info("targets added by the control API", "targets", len(req.Targets), "owner", req.Owner, "lifetime", time.Duration(req.LifetimeSeconds*float64(time.Second)))
 		return nil
 	})
@@ -121,7 +117,7 @@ func lifetime(owner string, seconds float64) (time.Time, error) {
 	}
 	switch {
 	case wrong != nil:
-		return time.Time{}, refused(http.StatusUnprocessableEntity, "nothing is changed", wrong...)
+		return time.Time{}, server.NewProblem(http.StatusUnprocessableEntity, "nothing is changed", wrong...)
 	case seconds == 0:
 		return time.Time{}, nil
 	}
@@ -159,11 +155,11 @@ func (p *prober) judgeAdded(next added, req api.AddTargets, expires time.Time) e
 	}
 	switch {
 	case wrong != nil:
-		return refused(http.StatusUnprocessableEntity, "no target is added", wrong[:min(len(wrong), maxRefused)]...)
+		return server.NewProblem(http.StatusUnprocessableEntity, "no target is added", wrong[:min(len(wrong), maxRefused)]...)
 	case taken != nil:
-		return refused(http.StatusConflict, "no target is added", taken[:min(len(taken), maxRefused)]...)
+		return server.NewProblem(http.StatusConflict, "no target is added", taken[:min(len(taken), maxRefused)]...)
 	case len(next) > maxAdded:
-		return refused(http.StatusUnprocessableEntity, "no target is added", api.FieldError{Field: "/targets", Detail: fmt.Sprintf("there would be %d that were added; allowed: at most %d; make them an inventory", len(next), maxAdded)})
+		return server.NewProblem(http.StatusUnprocessableEntity, "no target is added", api.FieldError{Field: "/targets", Detail: fmt.Sprintf("there would be %d that were added; allowed: at most %d; make them an inventory", len(next), maxAdded)})
 	}
 	return nil
 }
@@ -245,7 +241,7 @@ func explain(err error, fresh map[string]int) error {
 		}
 		fields = append(fields, api.FieldError{Field: field, Detail: detail})
 	}
-	return refused(http.StatusUnprocessableEntity, "no target is added", fields...)
+	return server.NewProblem(http.StatusUnprocessableEntity, "no target is added", fields...)
 }
 
 // removeTarget removes a target that the control API added for this owner. Any
@@ -257,12 +253,12 @@ func (p *prober) removeTarget(ctx context.Context, name, owner string) error {
 		if !there {
 			from, known := p.sources()[name]
 			if !known {
-				return noTarget(name)
+				return server.NoTarget(name)
 			}
-			return refused(http.StatusConflict, fmt.Sprintf("the target %q is from %s; remove it there and reload, or pause it", name, described(from)))
+			return server.NewProblem(http.StatusConflict, fmt.Sprintf("the target %q is from %s; remove it there and reload, or pause it", name, described(from)))
 		}
 		if one.owner != owner {
-			return refused(http.StatusConflict, fmt.Sprintf("the target %q is of the owner %q, not of %q; say so with ?owner=", name, one.owner, owner))
+			return server.NewProblem(http.StatusConflict, fmt.Sprintf("the target %q is of the owner %q, not of %q; say so with ?owner=", name, one.owner, owner))
 		}
 		next := maps.Clone(p.added)
 		delete(next, name)
@@ -275,14 +271,4 @@ func (p *prober) removeTarget(ctx context.Context, name, owner string) error {
 		p.Log.Info("target removed by the control API", "target", name, "owner", owner)
 		return nil
 	})
-}
-
-func noTarget(name string) error {
-	return refused(http.StatusNotFound, fmt.Sprintf("there is no target %q; GET %s/targets lists them", name, api.Prefix))
-}
-
-// reportOf is a report as the control API has it.
-func reportOf(r Report) api.Reloaded {
-	some := func(names []string) []string { return append([]string{}, names...) } // [] rather than null
-	return api.Reloaded{Enabled: some(r.Added), Updated: some(r.Changed), Disabled: some(r.Removed), Failed: []api.FieldError{}, Unchanged: r.Unchanged}
 }

@@ -61,11 +61,14 @@ func (a asked) Status() wire.Status {
 		Targets: len(cfg.Targets), IntervalSeconds: cfg.Global.Interval.Seconds(), MaxPPS: float64(cfg.Safety.MaxPPS),
 		NotSent: map[string]uint64{}, Unknown: map[string]uint64{}, Interfaces: []wire.Interface{}, History: a.history.Limits(time.Now()),
 	}
+	if st := a.steered.Load(); st != nil {
+		s.Paused = len(st.paused)
+	}
 	if pps := a.plannedPPS.Load(); pps != nil {
 		s.PlannedPPS = *pps
 	}
 	if s.Stopped {
-		s.StoppedReason = "safety.kill_file is there"
+		s.StoppedReason = a.whyStopped()
 	}
 	var snap result.Snapshot
 	for _, series := range a.store.Series() {
@@ -203,17 +206,26 @@ func roundOf(snap *result.Snapshot) *wire.Round {
 }
 
 // describeTarget is what is said of a target beside its figures.
-func describeTarget(cfg *config.Config, i int, m *metrics.Target) wire.Target {
+func (a asked) describeTarget(cfg *config.Config, i int, m *metrics.Target) wire.Target {
 	c := &cfg.Targets[i]
 	t := wire.Target{
 		Name: c.Name, Type: c.Type, Destination: c.Destination, Family: c.Family, DstPort: c.DstPort, State: c.State, AlertLevel: c.AlertLevel,
-		Source: cfg.SourceOf(i), ThresholdLossPercent: c.ThresholdLoss, ThresholdLatencySeconds: c.ThresholdLatency, Groups: []wire.GroupResult{},
-	}
-	if t.Source == "" {
-		t.Source = "config"
+		Source: cfg.Source(i), ThresholdLossPercent: c.ThresholdLoss, ThresholdLatencySeconds: c.ThresholdLatency, Groups: []wire.GroupResult{},
 	}
 	if m != nil {
 		t.Address = m.Address
+	}
+	if st := a.steered.Load(); st != nil {
+		one, paused := st.paused[c.Name]
+		if t.Paused = paused; paused && !one.resumes.IsZero() {
+			t.Resumes = &one.resumes
+		}
+		if t.Source == "api" {
+			t.Owner = st.owners[c.Name]
+			if at, ends := st.expires[c.Name]; ends {
+				t.Expires = &at
+			}
+		}
 	}
 	if len(c.Labels) > 0 {
 		t.Labels = map[string]string{}
@@ -231,7 +243,7 @@ func (a asked) Target(name string) (wire.TargetDetail, bool) {
 	if i < 0 {
 		return wire.TargetDetail{}, false
 	}
-	d := wire.TargetDetail{Target: describeTarget(cfg, i, at(shown, i, name)), Paths: []wire.Path{}}
+	d := wire.TargetDetail{Target: a.describeTarget(cfg, i, at(shown, i, name)), Paths: []wire.Path{}}
 	var snap result.Snapshot
 	for _, s := range a.seriesOf(name) {
 		d.Groups = append(d.Groups, resultOf(s, &snap))

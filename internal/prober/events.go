@@ -55,9 +55,9 @@ func (e *events) tell(ev api.Event) {
 }
 
 // follow calls emit for each event until ctx ends or emit fails, whose error it
-// returns. Events that came faster than emit took them are told of by one of type
+// returns. more says that the next call follows at once. Events that came faster than emit took them are told of by one of type
 // missed.
-func (e *events) follow(ctx context.Context, rounds bool, emit func(api.Event) error) error {
+func (e *events) follow(ctx context.Context, rounds bool, emit func(ev api.Event, more bool) error) error {
 	w := &watcher{waiting: make(chan api.Event, eventsKept), rounds: rounds}
 	e.mu.Lock()
 	if e.watchers == nil {
@@ -80,21 +80,15 @@ func (e *events) follow(ctx context.Context, rounds bool, emit func(api.Event) e
 			return ctx.Err()
 		case ev := <-w.waiting:
 			if n := w.missed.Swap(0); n > 0 {
-				if err := emit(api.Event{Type: api.EventMissed, Time: time.Now(), Missed: n, Text: fmt.Sprintf("%d events were left out: they were not read in time", n)}); err != nil {
+				if err := emit(api.Event{Type: api.EventMissed, Time: time.Now(), Missed: n, Text: fmt.Sprintf("%d events were left out: they were not read in time", n)}, true); err != nil {
 					return err
 				}
 			}
-			if err := emit(ev); err != nil {
+			if err := emit(ev, len(w.waiting) > 0); err != nil {
 				return err
 			}
 		}
 	}
-}
-
-// events follows what happens for the control API, until ctx ends. Any goroutine
-// may call it.
-func (p *prober) events(ctx context.Context, rounds bool, emit func(api.Event) error) error {
-	return p.hub.follow(ctx, rounds, emit)
 }
 
 // targetsChanged is the event of what another configuration changed.
@@ -110,7 +104,7 @@ func reloadDone(r Report, err error) api.Event {
 	if err != nil {
 		return api.Event{Type: api.EventReload, Text: "the configuration was not reloaded: " + brief(err)}
 	}
-	done := reportOf(r)
+	done := reloaded(r)
 	for _, names := range []*[]string{&done.Enabled, &done.Updated, &done.Disabled} {
 		*names = (*names)[:min(len(*names), maxTold)]
 	}
@@ -137,7 +131,7 @@ func (p *prober) watchRounds(ctx context.Context) {
 			}
 			s.Snapshot(&snap)
 			l := snap.Labels()
-			p.hub.tell(api.Event{Type: api.EventRound, Target: l.Destination, Group: l.Group, Round: lastRound(&snap), Text: roundText(&snap)})
+			p.hub.tell(api.Event{Type: api.EventRound, Target: l.Destination, Group: l.Group, Round: roundOf(&snap), Text: roundText(&snap)})
 		}
 		seen = now
 	})
@@ -151,29 +145,6 @@ func roundText(s *result.Snapshot) string {
 		return fmt.Sprintf("%s in %s: nothing could be sent", l.Destination, l.Group)
 	}
 	return fmt.Sprintf("%s in %s: %d of %d lost (%.1f%%)", l.Destination, l.Group, s.RoundLost, s.RoundSent, 100*ratio)
-}
-
-// lastRound is the last whole round of a series as the control API has it; nil: there
-// is none yet.
-func lastRound(s *result.Snapshot) *api.Round {
-	if s.Rounds == 0 {
-		return nil
-	}
-	r := &api.Round{End: s.RoundEnd, Sent: uint32(s.RoundSent), Answered: uint32(s.RoundAnswered), Lost: uint32(s.RoundLost)}
-	if ratio, ok := s.LossRatio(); ok {
-		r.LossRatio = &ratio
-	}
-	if s.RoundAnswered == 0 || s.Max <= 0 {
-		return r
-	}
-	t := &api.RoundTrip{Min: s.Min.Seconds(), Max: s.Max.Seconds(), Jitter: s.Jitter.Seconds(), Uncertain: s.Uncertain, Percentiles: map[string]float64{}}
-	for i, percent := range s.Percentiles() {
-		if trip := s.RoundTrips[i]; trip != result.Unpublished {
-			t.Percentiles[fmt.Sprint(percent)] = trip.Seconds()
-		}
-	}
-	r.RoundTrip = t
-	return r
 }
 
 // tellState tells when the interface goes down or away, up or comes back, until ctx

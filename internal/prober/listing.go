@@ -91,7 +91,7 @@ func (a asked) Targets(q api.Query) wire.Targets {
 	from := min(q.Offset, len(fit))
 	for _, c := range fit[from:min(from+q.Limit, len(fit))] {
 		name := cfg.Targets[c.index].Name
-		t := describeTarget(cfg, c.index, at(shown, c.index, name))
+		t := a.describeTarget(cfg, c.index, at(shown, c.index, name))
 		for _, s := range byName[name] {
 			t.Groups = append(t.Groups, resultOf(s, &snap))
 		}
@@ -124,11 +124,7 @@ func newFilter(cfg *config.Config, q api.Query) func(i int, m *metrics.Target) b
 		case q.Family != "" && t.Family != q.Family, q.State != "" && t.State != q.State, q.Group != "" && !slices.Contains(t.Groups, group):
 			return false
 		case q.Source != "":
-			source := cfg.SourceOf(i)
-			if source == "" {
-				source = "config"
-			}
-			if source != q.Source {
+			if cfg.Source(i) != q.Source {
 				return false
 			}
 		}

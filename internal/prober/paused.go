@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	server "github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
@@ -60,7 +61,7 @@ func (p *prober) pauseTarget(ctx context.Context, name string, req api.Pause) er
 	}
 	return p.do(ctx, func() error {
 		if _, known := p.sources()[name]; !known {
-			return noTarget(name)
+			return server.NoTarget(name)
 		}
 		before := p.paused
 		p.paused = maps.Clone(before)
@@ -85,7 +86,7 @@ func (p *prober) pauseTarget(ctx context.Context, name string, req api.Pause) er
 func (p *prober) resumeTarget(ctx context.Context, name string) error {
 	return p.do(ctx, func() error {
 		if _, known := p.sources()[name]; !known {
-			return noTarget(name)
+			return server.NoTarget(name)
 		}
 		if _, paused := p.paused[name]; !paused {
 			return nil

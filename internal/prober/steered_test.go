@@ -198,7 +198,7 @@ func TestEventsMissed(t *testing.T) {
 	var got []api.Event
 	done := make(chan error)
 	go func() {
-		done <- e.follow(ctx, false, func(ev api.Event) error {
+		done <- e.follow(ctx, false, func(ev api.Event, _ bool) error {
 			if len(got) == 0 {
 				close(first)
 				<-more
