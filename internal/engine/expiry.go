@@ -51,3 +51,24 @@ func (e *expiry) pop(now int64) (uint32, *flight) {
 	e.remove(f)
 	return n, f
 }
+
+// owed counts the probes that were given up in the last span, and up to as long
+// before. Only its worker uses it.
+type owed struct {
+	start           int64 // of the current span, ns
+	current, before int
+}
+
+// roll begins another span where the current one is over.
+func (o *owed) roll(now, span int64) {
+	if now-o.start <= span {
+		return
+	}
+	o.before = o.current
+	if now-o.start > 2*span {
+		o.before = 0
+	}
+	o.start, o.current = now, 0
+}
+
+func (o *owed) lately() int { return o.current + o.before }

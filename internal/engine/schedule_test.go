@@ -114,6 +114,23 @@ func TestExpiryIsOldestFirst(t *testing.T) {
 	}
 }
 
+// What was given up counts for a span at least, and for two at the most.
+func TestOwedForgets(t *testing.T) {
+	const span = 100
+	var o owed
+	for _, c := range []struct {
+		at     int64
+		adds   int
+		lately int
+	}{{1000, 5, 5}, {1050, 2, 7}, {1100, 1, 8}, {1101, 1, 9}, {1201, 0, 9}, {1202, 0, 1}, {1303, 3, 3}, {1600, 0, 0}} {
+		o.roll(c.at, span)
+		o.current += c.adds
+		if got := o.lately(); got != c.lately {
+			t.Errorf("at %d: %d lately, want %d", c.at, got, c.lately)
+		}
+	}
+}
+
 func TestArenaNumbersNeverMove(t *testing.T) {
 	var a arena[target]
 	var kept []*target

@@ -24,6 +24,7 @@ func (w *worker) expire(seen int64) {
 				to = doubted
 			}
 			if stateOf(word) == inFlight && sl.word.CompareAndSwap(word, wordOf(genOf(word), to, 0)) {
+				w.givenUp.current++
 				l := e.legs.at(sl.leg.Load())
 				s := e.series.at(l.series)
 				r := s.round(fl.round)

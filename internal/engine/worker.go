@@ -22,7 +22,7 @@ const (
 	// longestSleep bounds a sleep, so that new targets and the end are seen.
 	longestSleep = 50 * time.Millisecond
 	// sendBatch bounds the probes sent before replies are read again.
-	sendBatch = 256
+	sendBatch = 64
 	// overdue is how late probes may be before several share a kick and its
 	// stamp: single kicks carry some 200,000 probes per second and core.
 	overdue    = 2 * time.Millisecond
@@ -32,7 +32,9 @@ const (
 	// checkDrops is how often the sockets are asked what they dropped.
 	checkDrops = 5 * time.Millisecond
 	// expectAtLeast is how many answers there is always room for: several batches,
-	// and what comes twice. Beyond them there is room for two to each probe under way.
+	// and what comes twice. Beyond them there is room for two to each probe under way, and
+	// for one to each that was given up lately. Not more: the kernel fills frames in turn, so
+	// that with a thousand of them each packet is written to memory that no cache holds.
 	expectAtLeast = 4 * sendBatch
 	// maxResets bounds the resets that wait for the end of a tick.
 	maxResets = 4096
@@ -67,7 +69,8 @@ type worker struct {
 
 	inboxes []inbox // answers that other workers saw to probes of this one, by worker
 
-	queued int // probes in its expiry queues
+	queued  int  // probes in its expiry queues
+	givenUp owed // probes that got no answer in time: it may come late
 
 	seen    atomic.Int64 // until when all that arrived was read and dropped answers are known, ns
 	dropped uint64       // answers its sockets dropped so far
@@ -172,7 +175,7 @@ func (w *worker) run(ctx context.Context) {
 			w.checkDrops(now)
 			w.expire(w.confirmed(w.engine.seenByAll(now)))
 		}
-		w.expect()
+		w.expect(now)
 		wait := w.sendDue()
 		w.receive() // what came meanwhile: or the wait would be over at once
 		w.sendResets()
@@ -187,12 +190,13 @@ func (w *worker) run(ctx context.Context) {
 // expect makes room for the answers to all probes under way, since this worker
 // may get no CPU while they arrive. Where there are others, which send meanwhile, its
 // sockets keep all the room they have.
-func (w *worker) expect() {
+func (w *worker) expect(now int64) {
 	if len(w.engine.workers) > 1 {
 		return
 	}
+	w.givenUp.roll(now, w.engine.longest.Load())
 	for _, s := range w.sockets {
-		s.Expect(expectAtLeast + 2*w.queued)
+		s.Expect(expectAtLeast + 2*w.queued + w.givenUp.lately())
 	}
 }
 
