@@ -43,6 +43,12 @@ struct {
 #define TCP_ACK 0x10
 #define TCP_URG 0x20
 
+/* The hash of a reply's flow: of IPv4 on the spot, since most are. */
+static __always_inline __u64 reply_hash(const struct reply *r)
+{
+	return r->is_v6 ? flow_hash(&r->flow, 1) : hash_of(&r->flow, 0);
+}
+
 static __always_inline enum verdict judge_tcp(struct cursor *c, struct reply *r)
 {
 	struct tcphdr *h = pull(c, sizeof(*h));
@@ -63,7 +69,7 @@ static __always_inline enum verdict judge_tcp(struct cursor *c, struct reply *r)
 		return VERDICT_NOT_PORT;
 	if (flags == TCP_RST)
 		return VERDICT_BARE_RESET;
-	r->hash = flow_hash(&r->flow, r->is_v6);
+	r->hash = reply_hash(r);
 	if (!reply_offset_ok(r->hash, bpf_ntohl(h->ack_seq)))
 		return VERDICT_BAD_TOKEN;
 	return flags & TCP_SYN ? VERDICT_SYN_ACK : VERDICT_RST_ACK;
@@ -71,6 +77,7 @@ static __always_inline enum verdict judge_tcp(struct cursor *c, struct reply *r)
 
 static __always_inline enum verdict judge_echo(struct cursor *c, struct reply *r, const struct icmp *h)
 {
+	__u64 expected;
 	__u8 *t;
 
 	if (!has_local(r))
@@ -83,8 +90,9 @@ static __always_inline enum verdict judge_echo(struct cursor *c, struct reply *r
 	r->flow.proto = IPPROTO_ICMP;
 	r->flow.local_port = h->id;
 	r->flow.remote_port = 0;
-	r->hash = flow_hash(&r->flow, r->is_v6);
-	if (!echo_token_ok(r->hash, bpf_ntohs(h->sequence), t))
+	r->hash = reply_hash(r);
+	expected = r->is_v6 ? token(r->hash, bpf_ntohs(h->sequence)) : token_of(r->hash, bpf_ntohs(h->sequence));
+	if (!echo_token_ok(expected, t))
 		return VERDICT_BAD_TOKEN;
 	return VERDICT_ECHO;
 }

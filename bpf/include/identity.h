@@ -31,18 +31,12 @@ struct flow {
 	__u32 proto; /* IPPROTO_ICMP for ICMPv6 too */
 };
 
-/*
- * Secret.Hash. Not static, as token below: the kernel verifies a global function
- * once, and a static one again for each way that leads to it.
- */
-__noinline __u64 flow_hash(const struct flow *f, __u32 is_v6)
+/* Secret.Hash. */
+static __always_inline __u64 hash_of(const struct flow *f, __u32 is_v6)
 {
+	__u64 last = (__u64)f->local_port | (__u64)f->remote_port << 16 | (__u64)f->proto << 32;
 	struct sip s;
-	__u64 last;
 
-	if (!f) /* never, but the kernel wants it asked */
-		return 0;
-	last = (__u64)f->local_port | (__u64)f->remote_port << 16 | (__u64)f->proto << 32;
 	sip_init(&s, secret0, secret1);
 	sip_word(&s, f->words[0]);
 	if (!is_v6) {
@@ -57,12 +51,27 @@ __noinline __u64 flow_hash(const struct flow *f, __u32 is_v6)
 }
 
 /* token of internal/packet. */
-__noinline __u64 token(__u64 h, __u32 n)
+static __always_inline __u64 token_of(__u64 h, __u32 n)
 {
 	struct sip s;
 
 	sip_init(&s, h, h);
 	return sip_end(&s, 4ULL << 56 | n);
+}
+
+/*
+ * The same two for the ways that few frames take. Not static: the kernel verifies a
+ * global function once, and a static one again for each way that leads to it. A call
+ * costs more than it looks, since a kernel may guard every return.
+ */
+__noinline __u64 flow_hash(const struct flow *f, __u32 is_v6)
+{
+	return f ? hash_of(f, is_v6) : 0; /* never 0, but the kernel wants it asked */
+}
+
+__noinline __u64 token(__u64 h, __u32 n)
+{
+	return token_of(h, n);
 }
 
 static __always_inline int reply_offset_ok(__u64 h, __u32 ack)
@@ -75,11 +84,9 @@ static __always_inline int quoted_offset_ok(__u64 h, __u32 seq)
 	return seq - (__u32)h < SEQ_WINDOW;
 }
 
-/* An echo's token: the first six bytes of its payload. */
-static __always_inline int echo_token_ok(__u64 h, __u16 seq, const __u8 *payload)
+/* An echo's token t: the first six bytes of its payload. */
+static __always_inline int echo_token_ok(__u64 t, const __u8 *payload)
 {
-	__u64 t = token(h, seq);
-
 	return bpf_ntohl(*(const __u32 *)payload) == t >> 32 &&
 	       bpf_ntohs(*(const __u16 *)(payload + 4)) == (__u16)(t >> 16);
 }

@@ -68,7 +68,7 @@ static __always_inline enum verdict judge_quoted_echo(struct cursor *c, struct r
 	t = pull(c, 6);
 	if (!t)
 		return VERDICT_BAD_QUOTE;
-	return echo_token_ok(hash, bpf_ntohs(h->sequence), t) ? VERDICT_ERROR : VERDICT_BAD_TOKEN;
+	return echo_token_ok(token(hash, bpf_ntohs(h->sequence)), t) ? VERDICT_ERROR : VERDICT_BAD_TOKEN;
 }
 
 static __always_inline enum verdict judge_quote4(struct cursor *c, struct reply *r)

@@ -77,22 +77,23 @@ struct reply {
 /* Not static, as flow_hash is not: verified once. */
 __noinline int known_local(const struct local_words *to)
 {
-	__u32 only = 0;
-	struct usual_local *u = bpf_map_lookup_elem(&usual, &only);
-
 	struct local_words key;
 
 	if (!to) /* never, but the kernel wants it asked */
 		return 0;
-	if (u && u->set && u->words[0] == to->words[0] && u->words[1] == to->words[1])
-		return 1;
 	key = *to;
 	return bpf_map_lookup_elem(&locals, &key) != NULL;
 }
 
 static __always_inline int has_local(const struct reply *r)
 {
-	return known_local(&r->to_words);
+	const struct local_words *to = &r->to_words;
+	__u32 only = 0;
+	struct usual_local *u = bpf_map_lookup_elem(&usual, &only);
+
+	if (u && u->set && u->words[0] == to->words[0] && u->words[1] == to->words[1])
+		return 1;
+	return known_local(to);
 }
 
 static __always_inline int has_port(__u32 set, __u16 be_port)
