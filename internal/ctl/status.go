@@ -39,7 +39,7 @@ func WriteStatus(w io.Writer, d *Daemon) error {
 		{"daemon", fmt.Sprintf("%s, version %s, pid %d, at %s", i.ProbeName, i.Version, i.PID, d.Where)},
 		{"running", fmt.Sprintf("for %s; %s", age(s.Now.Sub(s.Started)), state(s))},
 		{"targets", fmt.Sprintf("%d, %d paused, every %s", s.Targets, s.Paused, span(s.IntervalSeconds))},
-		{"rate", fmt.Sprintf("%.4g probes/s planned; %.4g are allowed", s.PlannedPPS, s.MaxPPS)},
+		{"rate", fmt.Sprintf("%s probes/s planned, %s allowed", rate(s.PlannedPPS), rate(s.MaxPPS))},
 		{"sent", fmt.Sprintf("%d, lost %d%s", s.Sent, s.Lost, share(s.Lost, s.Sent))},
 		{"not sent", counts(s.NotSent)},
 		{"unknown", counts(s.Unknown)},
@@ -119,6 +119,14 @@ func share(part, of uint64) string {
 }
 
 func percent(ratio float64) string { return strconv.FormatFloat(100*ratio, 'f', 2, 64) }
+
+// rate writes probes per second.
+func rate(pps float64) string {
+	if pps >= 100 {
+		return strconv.FormatFloat(pps, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(pps, 'g', 3, 64)
+}
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
@@ -73,6 +75,21 @@ func targetRow(t *api.Target, g *api.GroupResult, percentiles []string, now time
 	return append(row, most, number(g.Sent), number(g.Lost), why(t, g, now))
 }
 
+// fit leaves out columns that matter less until the table fits so many columns, with
+// some of the last one.
+func fit(rows [][]string, cols int) [][]string {
+	for _, drop := range []string{"address", "max", "group", "sent"} {
+		at := slices.Index(rows[0], drop)
+		if at < 0 || utf8.RuneCountInString(screen.Align(rows, targetsLeft)[0])+12 <= cols {
+			continue
+		}
+		for i := range rows {
+			rows[i] = slices.Delete(rows[i], at, at+1)
+		}
+	}
+	return rows
+}
+
 // percentilesOf are those that any round of the targets has, ascending.
 func percentilesOf(targets []api.Target) []string {
 	all := map[string]bool{}
@@ -107,7 +124,7 @@ func why(t *api.Target, g *api.GroupResult, now time.Time) string {
 	if g.Lost > 0 {
 		all = append(all, "lost: "+counts(g.Causes))
 		if len(g.ICMPErrors) > 0 {
-			all = append(all, "ICMP "+counts(g.ICMPErrors))
+			all = append(all, "ICMP type/code: "+counts(g.ICMPErrors))
 		}
 	}
 	if text := counts(g.NotSent); text != "0" {
@@ -197,9 +214,10 @@ func pathRows(paths []api.Path) [][]string {
 	slices.SortStableFunc(paths, func(a, b api.Path) int {
 		return cmp.Or(cmp.Compare(lossOf(&b), lossOf(&a)), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Remote, b.Remote), cmp.Compare(a.SourcePort, b.SourcePort))
 	})
-	usual := 0.0
-	if len(paths) > 0 {
-		usual = max(0, lossOf(&paths[len(paths)/2]))
+	var sent, answered int
+	for i := range paths {
+		sent += paths[i].Sent
+		answered += paths[i].Answered
 	}
 	rows := [][]string{{"group", "from", "to", "rounds", "sent", "answered", "loss %", "mean", ""}}
 	for i := range paths {
@@ -208,11 +226,11 @@ func pathRows(paths []api.Path) [][]string {
 			strconv.Itoa(p.Sent), strconv.Itoa(p.Answered), "-", "-", ""}
 		if loss := lossOf(p); loss >= 0 {
 			row[6] = percent(loss)
-			switch {
-			case loss == 1 && usual < 1:
-				row[8] = "<== BROKEN: nothing is answered on this path, and on others it is"
-			case loss > 0.1 && loss > 2*usual:
-				row[8] = "<== worse than the others"
+			if stands(p, sent-p.Sent, answered-p.Answered, len(paths)) {
+				sent, answered = sent-p.Sent, answered-p.Answered // the next ones are not compared with it
+				if row[8] = "<== worse than the others"; loss == 1 {
+					row[8] = "<== BROKEN: nothing is answered on this path, and on others it is"
+				}
 			}
 		}
 		if p.RoundTrip > 0 {
@@ -230,6 +248,29 @@ func lossOf(p *api.Path) float64 {
 		return -1
 	}
 	return float64(p.Sent-p.Answered) / float64(p.Sent)
+}
+
+// stands says whether a path is worse than the others, of which so many probes were
+// sent and answered, by more than chance: at their loss, such a one would be among so
+// many paths in one case of a thousand at the most.
+func stands(p *api.Path, sent, answered, paths int) bool {
+	if sent == 0 || answered == 0 {
+		return false
+	}
+	// A loss of 0 may be one that was not seen yet.
+	usual := max(1/float64(sent+1), float64(sent-answered)/float64(sent))
+	if lossOf(p) <= usual {
+		return false
+	}
+	// The upper tail of the binomial distribution, summed from its far end.
+	tail := 0.0
+	for k := p.Sent; k >= p.Sent-p.Answered; k-- {
+		a, _ := math.Lgamma(float64(p.Sent + 1))
+		b, _ := math.Lgamma(float64(k + 1))
+		c, _ := math.Lgamma(float64(p.Sent - k + 1))
+		tail += math.Exp(a - b - c + float64(k)*math.Log(usual) + float64(p.Sent-k)*math.Log(1-usual))
+	}
+	return tail*float64(paths) < 0.001
 }
 
 // strip draws rounds that are given newest first, one character each.

@@ -4,6 +4,7 @@ package ctl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -144,7 +145,8 @@ func (v *view) lines() []string {
 	case v.now.targets != nil && v.now.targets.Total == 0:
 		body = []string{"", "No targets."}
 	case v.now.targets != nil:
-		body = screen.Align(targetRows(v.now.targets.Targets, v.now.targets.Now), targetsLeft)
+		rows := fit(targetRows(v.now.targets.Targets, v.now.targets.Now), v.cols)
+		body = screen.Align(rows, slices.Index(rows[0], "loss %"))
 	}
 	if most := max(0, v.rows-fixed+1); len(body) > most {
 		body = body[:most]
@@ -165,8 +167,8 @@ func (v *view) title() string {
 	if s == nil {
 		return "netprobe-xdp"
 	}
-	text := fmt.Sprintf("%s  %s  %d targets  %.4g probes/s  lost %d of %d%s", v.now.info.ProbeName, s.Now.Local().Format(time.TimeOnly),
-		s.Targets, s.PlannedPPS, s.Lost, s.Sent, share(s.Lost, s.Sent))
+	text := fmt.Sprintf("%s  %s  %d targets  %s probes/s  lost %d of %d%s", v.now.info.ProbeName, s.Now.Local().Format(time.TimeOnly),
+		s.Targets, rate(s.PlannedPPS), s.Lost, s.Sent, share(s.Lost, s.Sent))
 	if all := state(s); all != "healthy, ready" {
 		text += "  " + all
 	}

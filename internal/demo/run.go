@@ -57,6 +57,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := os.WriteFile(file, network.Config, 0o644); err != nil {
 		return fmt.Errorf("write the demo's configuration: %w", err)
 	}
+	settings, socket := filepath.Join(dir, "settings.yaml"), filepath.Join(dir, "api.sock")
+	if err := os.WriteFile(settings, fmt.Appendf(nil, "api: {socket: %q}\n", socket), 0o644); err != nil {
+		return fmt.Errorf("write the demo's settings: %w", err)
+	}
 
 	table, log := screen.New(o.Stdout), o.Stderr
 	if table.Live() && screen.New(o.Stderr).Live() {
@@ -70,7 +74,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	go func() {
 		defer close(ended)
 		measured = prober.Run(ctx, prober.Options{
-			Ifaces: []string{network.Iface}, NetNS: network.Netns, Config: file,
+			Ifaces: []string{network.Iface}, NetNS: network.Netns, Config: file, Settings: settings, Control: true,
 			Version: o.Version, Revision: o.Revision,
 			Log:     logging.New(log, false, slog.LevelInfo),
 			Started: func(r prober.Running) { started <- r },
@@ -78,7 +82,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}()
 	select {
 	case running := <-started:
-		err = show(o.Stdout, table, network, file, running, ended)
+		err = show(o.Stdout, table, network, file, socket, running, ended)
 	case <-ended:
 	}
 	cancel()
@@ -88,8 +92,8 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // show says what is to be seen and draws the table again and again, a last
 // time when ended is closed.
-func show(w io.Writer, out *screen.Screen, network *lab.Demo, file string, running prober.Running, ended <-chan struct{}) error {
-	if err := introduce(w, network, file, running.Addr); err != nil {
+func show(w io.Writer, out *screen.Screen, network *lab.Demo, file, socket string, running prober.Running, ended <-chan struct{}) error {
+	if err := introduce(w, network, file, socket, running.Addr); err != nil {
 		return fmt.Errorf("write the introduction: %w", err)
 	}
 	table := NewTable(running.Store, running.Plan.Percentiles)
@@ -112,11 +116,12 @@ func show(w io.Writer, out *screen.Screen, network *lab.Demo, file string, runni
 	return nil
 }
 
-func introduce(w io.Writer, network *lab.Demo, file string, metrics net.Addr) error {
+func introduce(w io.Writer, network *lab.Demo, file, socket string, metrics net.Addr) error {
 	_, err := fmt.Fprintf(w, "Measuring a network of namespaces on this machine; Ctrl-C removes it.\n"+
 		"For a browser or a scraper: http://%s/metrics\n"+
+		"To ask it, in another terminal, as root: netprobe-xdp ctl --socket %s watch\n"+
 		"Configuration: %s\n"+
-		"To look around: ip netns exec %s ip address\n\nWhat is to be seen:\n", metrics, file, network.Netns)
+		"To look around: ip netns exec %s ip address\n\nWhat is to be seen:\n", metrics, socket, file, network.Netns)
 	for _, t := range network.Targets {
 		if err == nil {
 			_, err = fmt.Fprintf(w, "  %-18s %s\n", t.Name, t.Expect)
