@@ -26,6 +26,11 @@ func TestReference(t *testing.T) {
 		rows = append(rows, []string{strconv.Itoa(m.Code), m.Text})
 	}
 	b.WriteString("\n## Exit codes\n\n" + generated.Table(rows))
+	rows = [][]string{{"code of probe", "meaning"}}
+	for _, m := range exitcode.ProbeMeanings() {
+		rows = append(rows, []string{strconv.Itoa(m.Code), m.Text})
+	}
+	b.WriteString("\nThose of `probe` are fping's:\n\n" + generated.Table(rows))
 	fmt.Fprintf(&b, "\n## Environment\n\n```text\n%s```\n", environmentHelp)
 	generated.Page(t, "commands.md", b.String())
 }

@@ -91,7 +91,7 @@ func newRoot() *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate("{{or .Long .Short}}\n\n{{.UsageString}}{{if not .HasParent}}\n" + rootHelp() + "{{end}}")
 	root.SetHelpCommand(newHelp(root))
-	root.AddCommand(newRun(), newCheck(), newDemo(), newCtl(), newVersion(), newMan())
+	root.AddCommand(newRun(), newProbe(), newCheck(), newDemo(), newCtl(), newVersion(), newMan())
 	return root
 }
 

@@ -19,6 +19,14 @@ const (
 	Interrupted  = 130
 )
 
+// The exit codes of probe beside 0 are those of fping(8).
+const (
+	ProbeSilent   = 1 // some address did not answer
+	ProbeNotFound = 2 // some name has no address
+	ProbeUsage    = 3
+	ProbeSystem   = 4
+)
+
 // Meaning is an exit code and what it means, for people.
 type Meaning struct {
 	Code int
@@ -36,6 +44,17 @@ func Meanings() []Meaning {
 		{Unavailable, "interface, kernel, XDP slot or port unavailable; of ctl: no daemon answers, or none that it understands"},
 		{NoPermission, "not root, or a capability is missing; of ctl: the socket is for others, or the token is not right"},
 		{Interrupted, "ended by a signal before there was a result"},
+	}
+}
+
+// ProbeMeanings returns what the exit codes of probe mean.
+func ProbeMeanings() []Meaning {
+	return []Meaning{
+		{OK, "each address answered at least once"},
+		{ProbeSilent, "some address did not answer"},
+		{ProbeNotFound, "some name has no address"},
+		{ProbeUsage, "wrong command line, or more is asked for than the caps and the refused ranges allow"},
+		{ProbeSystem, "system failure: interface, kernel, XDP slot, permission or file"},
 	}
 }
 

@@ -17,8 +17,9 @@ import (
 // Tally adds up what comes of the probes to one address, or to all. One goroutine
 // uses it.
 type Tally struct {
-	sum   api.Summary
-	trips trips
+	sum       api.Summary
+	trips     trips
+	uncertain *trips // of marked answers, which count where there are no others
 }
 
 // Answer counts an answer in time. A marked one does not enter the round trips, nor
@@ -31,8 +32,15 @@ func (t *Tally) Answer(rtt time.Duration, marked, reordered bool) {
 	}
 	if marked {
 		t.sum.Marked++
+		if t.trips.count == 0 {
+			if t.uncertain == nil {
+				t.uncertain = &trips{}
+			}
+			t.uncertain.add(float32(rtt))
+		}
 	} else if rtt > 0 {
 		t.trips.add(float32(rtt))
+		t.uncertain = nil
 	}
 }
 
@@ -73,7 +81,10 @@ func count(to *map[string]uint64, key string) {
 // Summary is what it adds up to so far.
 func (t *Tally) Summary() api.Summary {
 	s := t.sum
-	s.RoundTrip = t.trips.figures()
+	if s.RoundTrip = t.trips.figures(); s.RoundTrip == nil && t.uncertain != nil {
+		s.RoundTrip = t.uncertain.figures()
+		s.RoundTrip.Uncertain = true
+	}
 	return s
 }
 

@@ -58,6 +58,15 @@ func TestPercentilesAgainstSorting(t *testing.T) {
 			near("jitter", got.Jitter, steps/float64(n-1))
 		}
 	}
+	var marked Tally
+	marked.Answer(time.Millisecond, true, false)
+	if s := marked.Summary(); s.Marked != 1 || s.RoundTrip == nil || !s.RoundTrip.Uncertain || s.RoundTrip.Max != 0.001 {
+		t.Errorf("all are marked: %+v", s)
+	}
+	marked.Answer(time.Microsecond, false, true)
+	if s := marked.Summary(); s.Marked != 1 || s.Reordered != 1 || s.RoundTrip.Uncertain || s.RoundTrip.Max != 1e-6 {
+		t.Errorf("one is not: %+v", s)
+	}
 	var none Tally
 	none.Lose("timeout")
 	none.Skip("no_route")

@@ -28,6 +28,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/push"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
+	wire "github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
 
 // Options say what to run.
@@ -72,6 +73,13 @@ type Running struct {
 	// nothing has changed; what is wrong with a configuration comes as
 	// config.Faults. Any goroutine may call it.
 	Reload func(context.Context) (Report, error)
+
+	// Probe probes once what a request names, beside all else, and tells emit what
+	// comes of it; Debug tells what happens in the next whole round of a target. What
+	// is wrong with what is asked for comes as a *api.Problem. Any goroutine may call
+	// them; emit is called from one at a time.
+	Probe func(ctx context.Context, r wire.ProbeRequest, emit func(wire.ProbeEvent)) error
+	Debug func(ctx context.Context, target string, emit func(wire.ProbeEvent)) error
 }
 
 // prober is one run. One goroutine starts it; others only use what is marked.
@@ -87,6 +95,7 @@ type prober struct {
 	history *history.History
 
 	limiter *engine.Limiter
+	probes  probes
 	app     metrics.App
 	names   names
 	said    map[string]bool // notices and warnings that the log has
@@ -136,7 +145,7 @@ type prober struct {
 // nothing behind when a step fails: what needs no privilege first, the XDP
 // program last.
 func Run(ctx context.Context, o Options) (err error) {
-	p := &prober{Options: o, begun: time.Now(), history: history.New(), secret: packet.NewSecret(), astray: make(chan struct{}, 1), tasks: make(chan func()), ended: make(chan struct{})}
+	p := newProber(o)
 	ended := ctx
 	ctx, cancel := context.WithCancel(ctx) // what was begun ends with a start that fails
 	defer cancel()
@@ -200,13 +209,17 @@ func Run(ctx context.Context, o Options) (err error) {
 	return p.work(ctx)
 }
 
+func newProber(o Options) *prober {
+	return &prober{Options: o, begun: time.Now(), history: history.New(), secret: packet.NewSecret(), astray: make(chan struct{}, 1), tasks: make(chan func()), ended: make(chan struct{})}
+}
+
 // work runs everything until ctx ends or the server fails.
 func (p *prober) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p.Log.Info("probing", "version", p.Version, "interfaces", p.ports.String(), "targets", len(p.plan.Targets), "probes_per_second", p.plan.PPS,
 		"interval", p.plan.Interval, "metrics", p.server.URL("/metrics"))
-	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan, Reload: p.reload}
+	started := Running{Addr: p.server.Addr(), Store: &p.store, Plan: p.plan, Reload: p.reload, Probe: p.probeOnce, Debug: p.debug}
 	p.lookForKillFile() // before anything is sent
 	var running sync.WaitGroup
 	running.Go(func() { p.obeyKillFile(ctx) })

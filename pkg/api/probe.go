@@ -107,6 +107,7 @@ type Trips struct {
 	P99         float64 `json:"p99_seconds"`
 	Jitter      float64 `json:"jitter_seconds"` // mean difference between one answer and the next
 	Approximate bool    `json:"approximate,omitempty"`
+	Uncertain   bool    `json:"uncertain,omitempty"` // all answers are marked, and so are these figures
 }
 
 // LossRatio is lost/sent; ok is false when nothing was sent.
