@@ -8,7 +8,9 @@
 # The program is built where the builder runs and for where the image is to run, so
 # an image for another architecture needs no emulation.
 FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
-ARG TARGETARCH VERSION=devel REVISION=unknown
+ARG TARGETARCH
+ARG VERSION=devel
+ARG REVISION=unknown
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
