@@ -44,6 +44,13 @@ type Backend interface {
 	PauseTarget(context.Context, string, wire.Pause) error
 	ResumeTarget(ctx context.Context, name string) error
 
+	// Probe probes once what a request names and tells emit what comes of it; Debug
+	// tells what happens in the next whole round of a target. Emit is called by one
+	// goroutine at a time, and not after the return. A *wire.Problem comes before any
+	// event.
+	Probe(ctx context.Context, req wire.ProbeRequest, emit func(wire.ProbeEvent)) error
+	Debug(ctx context.Context, target string, emit func(wire.ProbeEvent)) error
+
 	// SetStopped stops all sending, or lets it go on.
 	SetStopped(stop bool)
 

@@ -38,6 +38,8 @@ var routes = []route{
 	{pattern: "DELETE /targets/{name}", serve: (*handler).removeTarget},
 	{pattern: "POST /targets/{name}/pause", serve: (*handler).pauseTarget},
 	{pattern: "POST /targets/{name}/resume", serve: (*handler).resumeTarget},
+	{pattern: "GET /targets/{name}/debug", serve: (*handler).debug},
+	{pattern: "POST /probe", serve: (*handler).probe},
 	{pattern: "POST /reload", serve: (*handler).reload},
 	{pattern: "POST /stop", serve: (*handler).stop},
 	{pattern: "POST /start", serve: (*handler).start},
@@ -61,6 +63,8 @@ type handler struct {
 	reads, changes *guard.Turns
 	pace           pace         // of changes
 	watchers       atomic.Int32 // who follow events
+	probing        atomic.Int32 // who probe once
+	following      atomic.Int32 // who follow a target's round
 	log, sparing   *slog.Logger
 }
 

@@ -31,6 +31,25 @@ func (a asked) ResumeTarget(ctx context.Context, name string) error {
 // SetStopped is part of api.Backend.
 func (a asked) SetStopped(stop bool) { a.setStopped(stop) }
 
+// Probe is part of api.Backend.
+func (a asked) Probe(ctx context.Context, req wire.ProbeRequest, emit func(wire.ProbeEvent)) error {
+	return a.whileAlive(ctx, func(ctx context.Context) error { return a.probeOnce(ctx, req, emit) })
+}
+
+// Debug is part of api.Backend.
+func (a asked) Debug(ctx context.Context, target string, emit func(wire.ProbeEvent)) error {
+	return a.whileAlive(ctx, func(ctx context.Context) error { return a.debug(ctx, target, emit) })
+}
+
+// whileAlive ends what a request does when the prober ends: the server waits for it.
+func (a asked) whileAlive(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(a.life, cancel)
+	defer stop()
+	return do(ctx)
+}
+
 // Events is part of api.Backend.
 func (a asked) Events(ctx context.Context, rounds bool, emit func(ev wire.Event, more bool) error) error {
 	ctx, cancel := context.WithCancel(ctx)
