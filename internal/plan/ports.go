@@ -48,7 +48,7 @@ func (b *builder) warnReuse(targets []*Target) {
 	for gi := range needs {
 		if n := &needs[gi]; n.worst.nb > 0 {
 			g := &b.cfg.Groups[gi]
-			b.warn(fmt.Sprintf("%d (%d ports): target %s and %d other(s) need a source port again after %s, with a timeout of %s", g.SrcPortZ, n.worst.r.ports, n.worst.target, n.others, n.worst.reuse(interval), n.worst.hold-settling),
+			b.warn(fmt.Sprintf("%d (%d ports): %s a source port again after %s, with a timeout of %s", g.SrcPortZ, n.worst.r.ports, who(n.worst.target, n.others, "need"), n.worst.reuse(interval), n.worst.hold-settling),
 				n.advice(g, interval)+"; otherwise a probe is not sent while the one before it is unanswered (tuple_busy)", "groups", g.Name, "src_port_z")
 		}
 	}
@@ -105,4 +105,12 @@ func (n *portNeed) enough(ports int, interval time.Duration) bool {
 		}
 	}
 	return true
+}
+
+// who begins a sentence about a target and so many others.
+func who(target string, others int, verb string) string {
+	if others == 0 {
+		return "target " + target + " " + verb + "s"
+	}
+	return fmt.Sprintf("target %s and %d more %s", target, others, verb)
 }

@@ -189,7 +189,7 @@ func (b *builder) warnBursts() {
 		if w.target == "" {
 			return
 		}
-		b.warn(fmt.Sprintf("target %s and %d other(s) send up to %.0f probes within %s", w.target, w.others, w.probes, capWindow),
+		b.warn(fmt.Sprintf("%s up to %.0f probes within %s", who(w.target, w.others, "send"), w.probes, capWindow),
 			fmt.Sprintf("safety.%s %d lets %.0f through in that time, the rest leaves late or not at all; spread them (no interval_packets, engine.pacing: spread)", key, capPPS, float64(capPPS)*window), path...)
 	}
 	say(all, "max_pps", b.cfg.Safety.MaxPPS)

@@ -84,12 +84,12 @@ func TestWarnBursts(t *testing.T) {
 		{"spread never bursts", "spread", 0, "192.0.2.1", 20000, nil},
 		{"small burst", "burst", 0, "192.0.2.1", 200, nil},
 		{"burst into a prefix", "burst", 0, "192.0.2.1", 201,
-			[]string{"netprobe.yaml: engine.pacing: target t and 0 other(s) send up to 201 probes within 100ms; safety.max_prefix_pps 2000 lets 200 through"}},
+			[]string{"netprobe.yaml: engine.pacing: target t sends up to 201 probes within 100ms; safety.max_prefix_pps 2000 lets 200 through"}},
 		{"burst over all", "burst", 0, "198.18.0.0/20", 1,
-			[]string{"netprobe.yaml: engine.pacing: target t and 0 other(s) send up to 4096 probes within 100ms; safety.max_pps 20000 lets 2000 through", "netprobe.yaml: engine.pacing: target t and 0 other(s) send up to 256 probes within 100ms; safety.max_prefix_pps"}},
+			[]string{"netprobe.yaml: engine.pacing: target t sends up to 4096 probes within 100ms; safety.max_pps 20000 lets 2000 through", "netprobe.yaml: engine.pacing: target t sends up to 256 probes within 100ms; safety.max_prefix_pps"}},
 		{"interval_packets at the cap", "spread", 500 * time.Microsecond, "192.0.2.1", 5000, nil},
 		{"interval_packets above the cap", "spread", 499 * time.Microsecond, "192.0.2.1", 5000,
-			[]string{"netprobe.yaml: global.interval_packets: target t and 0 other(s) send up to 201 probes within 100ms; safety.max_prefix_pps"}},
+			[]string{"netprobe.yaml: global.interval_packets: target t sends up to 201 probes within 100ms; safety.max_prefix_pps"}},
 	}
 	for _, tt := range tests {
 		p := mustBuild(t, configOf(func(c *config.Config) {

@@ -25,24 +25,24 @@ func TestWarnReuse(t *testing.T) {
 		{"one packet", nil, nil},
 		{"each port in time", func(c *config.Config) { c.Targets[0].NbPackets = 18 }, nil},
 		{"at the timeout is too soon", func(c *config.Config) { c.Targets[0].NbPackets = 20 },
-			[]string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t and 0 other(s) need a source port again after 1s, with a timeout of 1s; 4 ports are needed: src_port_z 65003; otherwise"}},
+			[]string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t needs a source port again after 1s, with a timeout of 1s; 4 ports are needed: src_port_z 65003; otherwise"}},
 		{"too few ports", func(c *config.Config) { c.Targets[0].NbPackets = 40 },
-			[]string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t and 0 other(s) need a source port again after 500ms, with a timeout of 1s; 5 ports are needed: src_port_z 65004; otherwise"}},
+			[]string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t needs a source port again after 500ms, with a timeout of 1s; 5 ports are needed: src_port_z 65004; otherwise"}},
 		{"the target that needs most is named", func(c *config.Config) {
 			more := c.Targets[0]
 			more.Name, more.Destination, more.NbPackets = "more", "192.0.2.2", 60
 			c.Targets[0].NbPackets = 40
 			c.Targets = append(c.Targets, more)
-		}, []string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target more and 1 other(s) need a source port again after 333.333332ms, with a timeout of 1s; 10 ports are needed: src_port_z 65009"}},
+		}, []string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target more and 1 more need a source port again after 333.333332ms, with a timeout of 1s; 10 ports are needed: src_port_z 65009"}},
 		{"more ports than there are above", func(c *config.Config) {
 			c.Targets[0].NbPackets, c.Groups[0].SrcPortA, c.Groups[0].SrcPortZ = 20, 65535, 65535
-		}, []string{"netprobe.yaml: groups.g.src_port_z: 65535 (1 ports): target t and 0 other(s) need a source port again after 500ms, with a timeout of 1s; 4 ports are needed: lower src_port_a as well"}},
+		}, []string{"netprobe.yaml: groups.g.src_port_z: 65535 (1 ports): target t needs a source port again after 500ms, with a timeout of 1s; 4 ports are needed: lower src_port_a as well"}},
 		{"a burst needs a port per packet", func(c *config.Config) { c.Engine.Pacing, c.Targets[0].NbPackets = "burst", 5 },
-			[]string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t and 0 other(s) need a source port again after 0s, with a timeout of 1s; 5 ports are needed: src_port_z 65004"}},
+			[]string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t needs a source port again after 0s, with a timeout of 1s; 5 ports are needed: src_port_z 65004"}},
 		{"source addresses count", func(c *config.Config) {
 			c.Engine.Pacing, c.Targets[0].NbPackets = "burst", 15
 			c.Groups[0].SrcSubnetIPv4 = netip.MustParsePrefix("10.0.0.0/29")
-		}, []string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t and 0 other(s) need a source port again after 0s, with a timeout of 1s; 3 ports are needed: src_port_z 65002"}},
+		}, []string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t needs a source port again after 0s, with a timeout of 1s; 3 ports are needed: src_port_z 65002"}},
 		{"timeout as long as the interval", func(c *config.Config) { c.Targets[0].Timeout = 10 * time.Second },
 			[]string{"netprobe.yaml: targets.t.timeout: 10s is too long for global.interval 10s, as for 0 other target(s); the"}},
 		{"UDP keeps several in flight", func(c *config.Config) { c.Targets[0].Type, c.Targets[0].NbPackets = "UDPunreachable", 1000 }, nil},
