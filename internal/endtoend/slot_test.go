@@ -118,9 +118,9 @@ func TestForeignProgram(t *testing.T) {
 		attach func(*testing.T, *lab.End)
 		words  []string
 	}{
-		"link":             {func(_ *testing.T, e *lab.End) { lab.AttachPass(e) }, []string{"lab_pass", "native", mine}},
-		"netlink, native":  {attach(unix.XDP_FLAGS_DRV_MODE), []string{"somebody", "native", "no process"}},
-		"netlink, generic": {attach(unix.XDP_FLAGS_SKB_MODE), []string{"somebody", "generic", "no process"}},
+		"link":             {func(_ *testing.T, e *lab.End) { lab.AttachPass(e) }, []string{"lab_pass", "native", mine, "stop it first"}},
+		"netlink, native":  {attach(unix.XDP_FLAGS_DRV_MODE), []string{"somebody", "native", "no process", " xdp off"}},
+		"netlink, generic": {attach(unix.XDP_FLAGS_SKB_MODE), []string{"somebody", "generic", "no process", " xdpgeneric off"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

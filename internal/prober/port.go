@@ -129,7 +129,15 @@ func (t *port) explain(err error) error {
 	if herr != nil || holder == nil {
 		return err
 	}
-	return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s; stop it first: it is not replaced", holder))
+	advice := "stop it first"
+	if len(holder.Processes) == 0 && !holder.Hidden { // nobody to stop
+		kind := "xdp"
+		if holder.Mode == "generic" {
+			kind = "xdpgeneric"
+		}
+		advice = fmt.Sprintf("if nobody needs it, take it off: ip link set dev %s %s off", holder.Interface, kind)
+	}
+	return exitcode.With(exitcode.Unavailable, fmt.Errorf("%s; %s; it is not replaced", holder, advice))
 }
 
 func (t *port) close() error {
