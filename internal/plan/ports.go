@@ -42,7 +42,11 @@ func (b *builder) warnReuse(targets []*Target) {
 		}
 	}
 	if slow != nil {
-		b.warn(fmt.Sprintf("%s is too long for global.interval %s, as for %d other target(s)", slow.Timeout, interval, slower),
+		more := ""
+		if slower > 0 {
+			more = fmt.Sprintf(", as for %d more targets", slower)
+		}
+		b.warn(fmt.Sprintf("%s is too long for global.interval %s%s", slow.Timeout, interval, more),
 			fmt.Sprintf("the next interval uses the same source ports, and a probe is not sent while one there is unanswered (tuple_busy); at most %s", interval-settling), "targets", slow.Name, "timeout")
 	}
 	for gi := range needs {

@@ -44,7 +44,7 @@ func TestWarnReuse(t *testing.T) {
 			c.Groups[0].SrcSubnetIPv4 = netip.MustParsePrefix("10.0.0.0/29")
 		}, []string{"netprobe.yaml: groups.g.src_port_z: 65001 (2 ports): target t needs a source port again after 0s, with a timeout of 1s; 3 ports are needed: src_port_z 65002"}},
 		{"timeout as long as the interval", func(c *config.Config) { c.Targets[0].Timeout = 10 * time.Second },
-			[]string{"netprobe.yaml: targets.t.timeout: 10s is too long for global.interval 10s, as for 0 other target(s); the"}},
+			[]string{"netprobe.yaml: targets.t.timeout: 10s is too long for global.interval 10s; the"}},
 		{"UDP keeps several in flight", func(c *config.Config) { c.Targets[0].Type, c.Targets[0].NbPackets = "UDPunreachable", 1000 }, nil},
 		{"a name is judged before it resolves", func(c *config.Config) { c.Targets[0].Destination, c.Targets[0].NbPackets = "www.example.com", 18 }, nil},
 		{"groups far apart", func(c *config.Config) {
