@@ -70,7 +70,7 @@ test-kernels: go ## boot Debian's Linux 6.1 and 6.12 under qemu and run there wh
 
 test-packages: go root ## install, run, upgrade and remove the .deb in a new Debian root under a systemd of its own, and run the program for arm64 emulated (sudo, for packages; five minutes)
 	scripts/setup.sh packages
-	$(GO) test -count=1 -v -tags packages -run 'TestPackage(Installed|Arm64)' ./internal/shipped
+	$(GO) test -count=1 -v -timeout 30m -tags packages -run 'TestPackage(Installed|Arm64)' ./internal/shipped
 
 fuzz: go root ## every fuzz target for FUZZTIME=10s each, two at once; FUZZ='Load|Parse' chooses
 	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
