@@ -68,7 +68,7 @@ func TestUnits(t *testing.T) {
 			}
 		}
 	}
-	for _, key := range []string{"[Unit]Description", "[Service]EnvironmentFile", "[Service]ExecStart"} {
+	for _, key := range []string{"[Unit]Description", "[Service]EnvironmentFile", "[Service]ExecStart", "[Service]RuntimeDirectory", "[Service]Environment"} {
 		if cmp.Equal(both[0][key], both[1][key]) {
 			t.Errorf("%s is the same in both: %q", key, both[0][key])
 		}
