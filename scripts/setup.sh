@@ -28,6 +28,7 @@ packages=(
 	"prometheus: scrapes our metrics, and promtool judges them"
 	"victoria-metrics: scrapes our metrics"
 	"curl: asks the HTTP server"
+	"chromium: opens the page"
 	"systemd: judges the units"
 	"systemd-container: runs a unit under a systemd of its own"
 	"shellcheck: judges the scripts"
