@@ -17,6 +17,11 @@ const (
 	askGap   = time.Millisecond
 	askBurst = 20
 
+	// late is how long after its time a look at a neighbour says that this host had no
+	// CPU for us; lastLook is how long what arrived meanwhile has to be read then.
+	late     = 20 * time.Millisecond
+	lastLook = 200 * time.Millisecond
+
 	// unicastAsks is how many questions go to the known MAC alone before all
 	// stations are asked.
 	unicastAsks = 2
@@ -48,7 +53,8 @@ const (
 
 // next returns the neighbour to ask now, and whether only the station known so
 // far is asked; or nil and when to call again (zero: nothing to do). It
-// declares failed what has not answered its last question.
+// declares failed what has not answered its last question, unless it comes late: the
+// answer may have arrived, unread.
 func (t *neighbours) next(now time.Time) (n *neighbour, unicast bool, again time.Time) {
 	for {
 		n, again = t.first(now)
@@ -63,6 +69,11 @@ func (t *neighbours) next(now time.Time) (n *neighbour, unicast bool, again time
 			waits = nil
 		}
 		if waits != nil && n.asks >= len(waits) {
+			if !n.looked && now.Sub(n.due) > late {
+				n.looked = true
+				t.wait(n, now.Add(lastLook))
+				continue
+			}
 			t.log.Warn("next hop does not answer", "address", n.hop.Addr, "asks", n.asks)
 			t.set(n, HopFailed)
 			t.wait(n, n.due)
@@ -83,7 +94,7 @@ func (t *neighbours) next(now time.Time) (n *neighbour, unicast bool, again time
 			pause = waits[n.asks]
 		}
 		n.asks++
-		n.asked = now
+		n.asked, n.looked = now, false
 		t.wait(n, now.Add(pause))
 		return n, unicast, time.Time{}
 	}

@@ -27,6 +27,7 @@ type neighbour struct {
 
 	asks   int       // unanswered questions since the last answer
 	asked  time.Time // when the last question left
+	looked bool      // its answer was given more time, because we were late
 	due    time.Time // when to act next
 	lane   int       // lane* below, or laneNone
 	at     int       // position in the lane's heap

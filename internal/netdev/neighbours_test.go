@@ -106,6 +106,24 @@ func TestNeighbourNotAsked(t *testing.T) {
 	c.want(h, HopFailed, [6]byte{})
 }
 
+// A host that gets no CPU looks late: the answer may be there, unread, and a
+// neighbour fails only once there was time to read it.
+func TestNeighbourLookedAtLate(t *testing.T) {
+	c := newClock(t)
+	h := c.use(hopA)
+	c.run(time.Second) // all questions
+	c.now = c.now.Add(2 * time.Second)
+	c.wantAsked(c.run(lastLook - time.Millisecond))
+	c.want(h, HopPending, noMAC)
+	c.hops.heard(reply(macA), macA, c.now)
+	c.want(h, HopReady, macA)
+
+	c.run(1900 * time.Millisecond) // asked again, and silent
+	c.now = c.now.Add(2 * time.Second)
+	c.run(3 * time.Second)
+	c.want(h, HopFailed, noMAC)
+}
+
 func TestNeighbourSilentlyReplaced(t *testing.T) {
 	c := newClock(t)
 	h := c.use(hopA)
