@@ -118,7 +118,7 @@ func show(w io.Writer, out *screen.Screen, network *lab.Demo, file, socket strin
 
 func introduce(w io.Writer, network *lab.Demo, file, socket string, metrics net.Addr) error {
 	_, err := fmt.Fprintf(w, "Measuring a network of namespaces on this machine; Ctrl-C removes it.\n"+
-		"For a browser or a scraper: http://%s/metrics\n"+
+		"For a browser: http://%s/, for a scraper: /metrics there\n"+
 		"To ask it, in another terminal, as root: netprobe-xdp ctl --socket %s watch\n"+
 		"Configuration: %s\n"+
 		"To look around: ip netns exec %s ip address\n\nWhat is to be seen:\n", metrics, socket, file, network.Netns)

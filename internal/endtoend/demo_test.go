@@ -49,7 +49,7 @@ func TestDemo(t *testing.T) {
 	if code := ended.wait(); code != exitcode.OK {
 		t.Errorf("--duration: exit code %d", code)
 	}
-	for _, want := range []string{"For a browser or a scraper: http://127.0.0.1:", "lossy-ipv4", "all answered"} {
+	for _, want := range []string{"For a browser: http://127.0.0.1:", "lossy-ipv4", "all answered"} {
 		if !strings.Contains(ended.stdout.String(), want) {
 			t.Errorf("the demo does not say %q", want)
 		}
