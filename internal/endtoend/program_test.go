@@ -34,6 +34,8 @@ type place struct {
 	lock    int               // bytes of memory that may be locked; 0: as here
 	files   int               // descriptors that may be open; 0: as here
 	group   string            // folder of the control group to run in; "": that of the tests
+
+	terminal *os.File // what stdin and stdout are; nil: nothing, and a buffer
 }
 
 // firstUser is the first of the ids of users that nobody is.
@@ -92,6 +94,9 @@ func (w place) start(t *testing.T, args ...string) *program {
 	}
 	p.cmd.SysProcAttr = attr
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	if w.terminal != nil {
+		p.cmd.Stdin, p.cmd.Stdout = w.terminal, w.terminal
+	}
 	p.cmd.WaitDelay = 5 * time.Second
 
 	started := make(chan error)
