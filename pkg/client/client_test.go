@@ -100,7 +100,7 @@ func TestFailures(t *testing.T) {
 		"foreign 401":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, client.ErrForeign, "401 Unauthorized without a valid header"},
 		"header is not": {speaking("one", func(http.ResponseWriter, *http.Request) {}), client.ErrForeign, api.VersionHeader},
 		"no HTTP":       {hijacked("SSH-2.0-OpenSSH_9.2\r\n"), nil, "cannot be reached: "},
-		"redirect":      {speaking(api.Version, http.RedirectHandler("http://192.0.2.1/", 302).ServeHTTP), client.ErrForeign, "leads elsewhere"},
+		"redirect":      {speaking(api.Version, http.RedirectHandler("http://192.0.2.1/", http.StatusFound).ServeHTTP), client.ErrForeign, "leads elsewhere"},
 		"old":           {speaking("0.9", func(w http.ResponseWriter, _ *http.Request) { answer(w, 404) }), client.ErrTooOld, "upgrade the daemon"},
 		"new":           {speaking("2.0", func(w http.ResponseWriter, _ *http.Request) { answer(w, 404) }), client.ErrTooNew, "upgrade this program"},
 		"400":           {problem(400, api.FieldError{Field: "limit", Detail: `"x"; allowed: 1 to 10`}), nil, `it is so: limit: "x"; allowed: 1 to 10`},
