@@ -6,14 +6,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/ctl"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/oneshot"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/spec"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/client"
 )
@@ -33,8 +35,8 @@ func (f *ctlFlags) newAdd() *cobra.Command {
 		Short: "add targets",
 		Long: `add has targets probed beside those of the configuration: all, or none. They are
 judged as those are, and last until their lifetime is over, somebody removes them,
-or the daemon ends. SPEC is ` + spec.Allowed + `.
-Its name is the host, with the port where there is one.`,
+or the daemon ends. SPEC is written as for probe: tcp://HOST:PORT, udp://HOST[:PORT],
+icmp://HOST or HOST. Its name is the host, with the port where there is one.`,
 		Example: `  netprobe-xdp ctl add tcp://192.0.2.10:443 --lifetime 2h
   netprobe-xdp ctl add icmp://[2001:db8::1] --name gateway --packets 10 --label site=paris`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -55,15 +57,18 @@ Its name is the host, with the port where there is one.`,
 			req.Owner = owner()
 		}
 		for _, a := range args {
-			s, err := spec.Parse(a)
+			s, err := oneshot.ParseSpec(a)
 			if err != nil {
 				return usageError(cmd, err.Error())
 			}
 			one := t
-			one.Type, one.Destination, one.DstPort, one.Family = s.Type, s.Destination, s.DstPort, s.Family
+			one.Type, one.Destination, one.DstPort = s.Type, s.Destination, s.DstPort
 			one.Timeout = timeout.Seconds()
 			if one.Name == "" {
-				one.Name = s.Name
+				one.Name = s.Destination
+				if s.DstPort != 0 {
+					one.Name = net.JoinHostPort(s.Destination, strconv.Itoa(int(s.DstPort)))
+				}
 			}
 			req.Targets = append(req.Targets, one)
 		}
@@ -75,6 +80,7 @@ Its name is the host, with the port where there is one.`,
 	})
 	flags := cmd.Flags()
 	flags.StringVar(&t.Name, "name", "", "`NAME` of the target")
+	flags.StringVar(&t.Family, "family", "", "of a name's addresses, `ipv4|ipv6`; default: ipv4")
 	flags.IntVar(&t.NbPackets, "packets", 0, "probes per group and round; 0: the daemon's default")
 	flags.DurationVar(&timeout, "timeout", 0, "when a probe without an answer is lost; 0: the daemon's default")
 	flags.StringArrayVar(&t.Groups, "group", nil, "group `NAME` to probe from; may be given several times; default: those that targets register to by themselves")

@@ -116,7 +116,7 @@ func TestCtl(t *testing.T) {
 	ctl(on, 0, "four", "targets --sort worst --limit 5")
 	ctl(on, exitcode.Runtime, "allowed: name, worst", "targets --sort beauty")
 	ctl(on, exitcode.Runtime, `no target "x"`, "target x")
-	ctl(on, exitcode.Usage, "allowed: tcp://", "add 192.0.2.2")
+	ctl(on, exitcode.Usage, "allowed: tcp://", "add http://192.0.2.2")
 	ctl(on, exitcode.Usage, "did you mean status", "statos")
 	ctl(on, 0, "enabled   gw", "add icmp://192.0.2.2 --name gw --lifetime 1h")
 	ctl(on, exitcode.Runtime, "of the owner", "remove gw --owner bob")
