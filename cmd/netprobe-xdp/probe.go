@@ -20,6 +20,7 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/logging"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/oneshot"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
@@ -272,7 +273,7 @@ func (f *probeFlags) probe(cmd *cobra.Command, once prober.Once, emit func(api.P
 	ctx := cmd.Context()
 	socket := f.socket
 	if socket == "" {
-		socket = holder(ctx, f.Ifaces)
+		socket = holder(ctx, f.Ifaces, f.NetNS)
 	}
 	if socket == "" {
 		return prober.Probe(ctx, f.Options, once, emit)
@@ -283,18 +284,37 @@ func (f *probeFlags) probe(cmd *cobra.Command, once prober.Once, emit func(api.P
 		return err
 	}
 	defer c.Close()
-	for e, err := range c.Probe(ctx, once.ProbeRequest) {
-		if err != nil {
+	// Whoever hangs up is told no sums: they are added up here too, of as many probes
+	// as may well be told one by one.
+	var heard oneshot.Heard
+	r := once.ProbeRequest
+	if checked, problem := oneshot.Check(r); problem == nil && checked.Lay(nil).Probes() <= oneshot.MostHeard {
+		r.Quiet = false
+	}
+	for e, err := range c.Probe(ctx, r) {
+		switch {
+		case err != nil && ctx.Err() == nil:
 			return err
+		case err != nil && r.Quiet:
+			return fmt.Errorf("interrupted: of more than %d probes the daemon tells what came of them at the end only", oneshot.MostHeard)
+		case err != nil:
+			heard.End(emit)
+			return nil
 		}
-		emit(e)
+		if single := heard.Event(e); !single || !once.Quiet {
+			emit(e)
+		}
 	}
 	return nil
 }
 
 // holder returns the socket of the daemon that probes through one of these
-// interfaces, "" where none says so.
-func holder(ctx context.Context, ifaces []string) string {
+// interfaces of a network namespace, "" where none says so.
+func holder(ctx context.Context, ifaces []string, netns string) string {
+	here, err := netdev.NetNS(netns)
+	if err != nil {
+		return "" // whoever opens the interfaces says what is wrong
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for _, socket := range api.Sockets() {
@@ -307,8 +327,8 @@ func holder(ctx context.Context, ifaces []string) string {
 		if err != nil {
 			continue
 		}
-		for _, name := range ifaces {
-			if slices.Contains(info.Interfaces, name) {
+		for _, name := range ifaces { // names are the namespace's own
+			if info.NetNS == here && slices.Contains(info.Interfaces, name) {
 				return socket
 			}
 		}

@@ -68,6 +68,19 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestProbeStandardInput: targets may come from a pipe.
+func TestProbeStandardInput(t *testing.T) {
+	a, _ := pair(t)
+	for text, code := range map[string]int{"# two\n192.0.2.2\nicmp://192.0.2.2\n": exitcode.OK, "": exitcode.ProbeUsage, "tcp://192.0.2.2:x\n": exitcode.ProbeUsage} {
+		cmd := program(t, "probe", "--iface", a.Name, "--netns", a.Host.Netns, "-c", "1", "-q", "-f", "-")
+		cmd.Stdin = strings.NewReader(text)
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != code || code == exitcode.OK && !strings.Contains(string(out), "2 addresses: 2 answered") {
+			t.Errorf("%q: %v, %s", text, err, out)
+		}
+	}
+}
+
 // TestProbeInterrupted: Ctrl-C ends it with the summary of what is known.
 func TestProbeInterrupted(t *testing.T) {
 	a, _ := pair(t)

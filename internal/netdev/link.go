@@ -243,6 +243,9 @@ func (l *Link) Do(fn func() error) error { return l.ns.do(fn) }
 // is another after Reopen.
 func (l *Link) Index() int { return l.state.Load().index }
 
+// NetNS tells the network namespace of the interface from others; see the function NetNS.
+func (l *Link) NetNS() string { return l.ns.id }
+
 // Name is the interface's present name.
 func (l *Link) Name() string { return l.state.Load().name }
 

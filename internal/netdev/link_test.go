@@ -70,6 +70,16 @@ func TestDo(t *testing.T) {
 	if there == here || there == "" {
 		t.Errorf("inside %q, outside %q", there, here)
 	}
+	// A name and a path are of the same namespace, and another one is told apart.
+	byName, err := NetNS(s.name)
+	s.must(err)
+	byPath, err := NetNS("/run/netns/" + s.name)
+	s.must(err)
+	mine, err := NetNS("")
+	s.must(err)
+	if byName != byPath || byName == mine || !strings.HasSuffix("net:["+strings.Split(byName, ":")[1]+"]", there) {
+		t.Errorf("%s is %q by name and %q by path, this is %q", there, byName, byPath, mine)
+	}
 	failed := errors.New("as it should")
 	if err := Do(s.name, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("the function's error became %v", err)

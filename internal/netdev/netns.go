@@ -3,6 +3,7 @@
 package netdev
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,7 +42,30 @@ func Do(ns string, fn func() error) error {
 // removed. Immutable; any goroutine may use it.
 type namespace struct {
 	name   string // as given; "" for the one of the process
+	id     string // as of NetNS
 	handle netns.NsHandle
+}
+
+// NetNS is what tells the network namespace ns, named as for Do, from all others of
+// this kernel: the device and inode of its file, as in "4:4026531840" (namespaces(7)).
+// Its errors are those of Do.
+func NetNS(ns string) (string, error) {
+	n, err := openNamespace(ns)
+	if err != nil {
+		return "", err
+	}
+	defer n.close()
+	return n.id, nil
+}
+
+// known returns the namespace of an open file, which is given up where that fails.
+func known(name string, handle netns.NsHandle) (*namespace, error) {
+	var file unix.Stat_t
+	if err := unix.Fstat(int(handle), &file); err != nil {
+		_ = handle.Close()
+		return nil, fmt.Errorf("look at network namespace %s: %w", cmp.Or(name, "of this process"), err)
+	}
+	return &namespace{name: name, id: fmt.Sprintf("%d:%d", file.Dev, file.Ino), handle: handle}, nil
 }
 
 func openNamespace(name string) (*namespace, error) {
@@ -50,7 +74,7 @@ func openNamespace(name string) (*namespace, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the current network namespace: %w", err)
 		}
-		return &namespace{handle: h}, nil
+		return known("", h)
 	}
 	path := name
 	if !strings.Contains(name, "/") {
@@ -59,7 +83,7 @@ func openNamespace(name string) (*namespace, error) {
 	h, err := netns.GetFromPath(path)
 	switch {
 	case err == nil:
-		return &namespace{name: name, handle: h}, nil
+		return known(name, h)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, exitcode.With(exitcode.NoPermission, fmt.Errorf("open network namespace %s: %w; run as root", path, err))
 	default:

@@ -19,7 +19,7 @@ func Describe(e *engine.Event) api.ProbeEvent {
 	if e.Local.IsValid() {
 		out.Local, out.SourcePort = e.Local.String(), e.SourcePort
 	}
-	out.Bracket, out.Marked, out.TTL = e.Bracket.Seconds(), e.Uncertain, e.TTL
+	out.Bracket, out.Marked, out.Reordered, out.TTL = e.Bracket.Seconds(), e.Uncertain, e.Reordered, e.TTL
 	if e.RoundTrip > 0 {
 		out.RoundTrip = new(float64)
 		*out.RoundTrip = e.RoundTrip.Seconds()

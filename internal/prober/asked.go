@@ -31,7 +31,7 @@ func (a asked) Info() wire.Info {
 	}
 	a.shownMu.RLock()
 	for _, t := range a.ports {
-		i.Interfaces = append(i.Interfaces, t.name)
+		i.Interfaces, i.NetNS = append(i.Interfaces, t.name), t.link.NetNS()
 	}
 	a.shownMu.RUnlock()
 	return i

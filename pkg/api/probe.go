@@ -64,10 +64,13 @@ type ProbeEvent struct {
 	// Bracket is how uncertain the send time is: how long the kernel took to send.
 	Bracket float64 `json:"bracket_seconds,omitempty"`
 	Marked  bool    `json:"marked,omitempty"` // too uncertain for percentiles
-	TTL     uint8   `json:"ttl,omitempty"`    // or hop limit of the answer
-	Answer  string  `json:"answer,omitempty"` // what came back: "syn_ack", "rst_ack", "echo_reply", "icmp 3/13"
-	From    string  `json:"from,omitempty"`   // who sent an ICMP error
-	Cause   string  `json:"cause,omitempty"`
+	// Reordered: it came after the answer to a later probe of the same path.
+	Reordered bool `json:"reordered,omitempty"`
+
+	TTL    uint8  `json:"ttl,omitempty"`    // or hop limit of the answer
+	Answer string `json:"answer,omitempty"` // what came back: "syn_ack", "rst_ack", "echo_reply", "icmp 3/13"
+	From   string `json:"from,omitempty"`   // who sent an ICMP error
+	Cause  string `json:"cause,omitempty"`
 
 	// Why says in words why the probe counts as it does; in a debug log only.
 	Why string `json:"why,omitempty"`

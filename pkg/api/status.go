@@ -23,6 +23,9 @@ type Info struct {
 	Settings   string    `json:"settings_file,omitempty"`
 	MetricsURL string    `json:"metrics_url"`
 	Interfaces []string  `json:"interfaces"`
+	// NetNS tells the network namespace of the interfaces from all others of the host:
+	// device and inode of its file.
+	NetNS string `json:"netns"`
 }
 
 // Status is how a daemon fares.
