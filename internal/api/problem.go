@@ -53,14 +53,17 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, v any, mayBeAbsen
 	d := json.NewDecoder(body)
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
-	if err == nil {
-		if _, err := d.Token(); err != io.EOF {
-			return NewProblem(http.StatusBadRequest, "the body goes on after its JSON value; send one")
+	one := err == nil
+	if one {
+		if _, err = d.Token(); err == io.EOF {
+			return nil
 		}
-		return nil
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return NewProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes; send it in parts", tooLarge.Limit))
+	}
+	if one {
+		return NewProblem(http.StatusBadRequest, "the body goes on after its JSON value; send one")
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return NewProblem(http.StatusBadRequest, "a field has the wrong type",

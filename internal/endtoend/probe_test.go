@@ -3,7 +3,13 @@
 package endtoend
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -128,4 +134,110 @@ func status(t *testing.T, socket string) *api.Status {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// TestProbeRoutes: what is wrong with a request is said before any event, so many
+// streams there are and no more, a client that goes makes room, and a round that is
+// followed is told whole.
+func TestProbeRoutes(t *testing.T) {
+	t.Parallel()
+	a, _ := pair(t)
+	socket := holding(t, a)
+	door := &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	defer door.CloseIdleConnections()
+	send := func(ctx context.Context, body string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost"+api.Prefix+"/probe", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		answer, err := door.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	const to = `{"type": "ICMPping", "destination": "192.0.2.2"}`
+	for _, tt := range []struct {
+		body   string
+		status int
+		says   string
+	}{
+		{``, 400, "body"},
+		{`{`, 400, ""},
+		{`[]`, 400, ""},
+		{`{"targets": [` + to + `], "count": 1} {}`, 400, "goes on"},
+		{`{"targets": [], "count": 1}`, 400, "/targets"},
+		{`{"targets": [` + to + `], "count": 0}`, 400, "/count"},
+		{`{"targets": [` + to + `], "count": 1, "intervall": 1}`, 400, "intervall"},
+		{`{"targets": [{"type": "ping", "destination": "192.0.2.2"}], "count": 1}`, 400, "/targets/0/type"},
+		{`{"targets": [{"type": "TCPsyn", "destination": "192.0.2.2"}], "count": 1}`, 400, "/targets/0/dst_port"},
+		{`{"targets": [` + to + `], "count": 1, "source_ports": [9, 8]}`, 400, "/source_ports"},
+		{`{"targets": [{"type": "ICMPping", "destination": "0.0.0.0/0"}], "count": 1}`, 400, "/targets"},
+		{`{"targets": [{"type": "ICMPping", "destination": "127.0.0.1"}], "count": 1}`, 422, "/targets/0/destination"},
+		{`{"targets": [` + to + `], "count": 9000, "rate": 3000}`, 422, "/rate"},
+		{`{"targets": [` + to + `], "count": 1}` + strings.Repeat(" ", 17<<20), 413, ""},
+	} {
+		answer := send(t.Context(), tt.body)
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != tt.status || answer.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(string(text), tt.says) {
+			t.Errorf("%.80s: %d %s, %v; want %d and %q", tt.body, answer.StatusCode, text, err, tt.status, tt.says)
+		}
+	}
+
+	// Four at a time. Who goes makes room.
+	long := `{"targets": [` + to + `], "count": 1000, "interval_seconds": 0.1}`
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	for range 4 {
+		answer := send(ctx, long)
+		defer answer.Body.Close()
+		if line, err := bufio.NewReader(answer.Body).ReadString('\n'); err != nil || !strings.Contains(line, api.ProbeBegun) {
+			t.Fatalf("%d: %q, %v", answer.StatusCode, line, err)
+		}
+	}
+	fifth := send(t.Context(), long)
+	fifth.Body.Close()
+	if fifth.StatusCode != http.StatusTooManyRequests || fifth.Header.Get("Retry-After") == "" {
+		t.Errorf("a fifth: %d, %v", fifth.StatusCode, fifth.Header)
+	}
+	hangUp()
+	eventually(t, "there is room again", func() bool {
+		answer := send(t.Context(), `{"targets": [`+to+`], "count": 1}`)
+		defer answer.Body.Close()
+		_, err := io.Copy(io.Discard, answer.Body)
+		return err == nil && answer.StatusCode == http.StatusOK
+	})
+
+	c, err := apiclient.New(apiclient.Options{Socket: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var problem *api.Problem
+	for _, err := range c.Debug(t.Context(), "nobody") {
+		if !errors.As(err, &problem) || problem.Status != http.StatusNotFound {
+			t.Errorf("a target that there is not: %v", err)
+		}
+	}
+	kinds, why, done := map[string]int{}, 0, uint64(0)
+	for e, err := range c.Debug(t.Context(), "own") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kinds[e.Kind]++; e.Why != "" {
+			why++
+		}
+		done = e.Done
+	}
+	if kinds[api.ProbeBegun] != 1 || kinds[api.ProbeSent] != 10 || kinds[api.ProbeAnswered] != 10 || kinds[api.ProbeDone] != 1 || why != 20 || done != 10 {
+		t.Errorf("a round of 10: %v, %d with a reason, %d done", kinds, why, done)
+	}
+	if s := status(t, socket); s.Lost != 0 || len(s.NotSent) != 0 || len(s.Unknown) != 0 {
+		t.Errorf("the daemon's own: %+v", s)
+	}
 }
