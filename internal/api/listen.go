@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/guard"
 )
 
 // socketMode: the owner and the group may ask, nobody else.
@@ -102,7 +101,7 @@ func listenTCP(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, exitcode.With(exitcode.Unavailable, fmt.Errorf("control API: %w; choose another api.listen", err))
 	}
-	return guard.Limit(l), nil
+	return l, nil
 }
 
 // sameFile says whether two paths, or a path and what was there once, are one.

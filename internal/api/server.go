@@ -64,18 +64,23 @@ func (s *Server) ListenSocket() error {
 	if err != nil {
 		return err
 	}
-	s.socket = guard.Limit(l)
+	s.socket = guard.Limit(l, s.unix)
 	s.made, err = os.Lstat(s.opt.Socket)
 	return err
 }
 
 // ListenTCP takes the address, if there is to be one. Its error carries the exit
 // code.
-func (s *Server) ListenTCP() (err error) {
-	if s.opt.Listen != "" {
-		s.listener, err = listenTCP(s.opt.Listen)
+func (s *Server) ListenTCP() error {
+	if s.opt.Listen == "" {
+		return nil
 	}
-	return err
+	l, err := listenTCP(s.opt.Listen)
+	if err != nil {
+		return err
+	}
+	s.listener = guard.Limit(l, s.tcp)
+	return nil
 }
 
 // Addr is where the API is served by TCP; nil: nowhere.

@@ -18,7 +18,7 @@ import (
 type API struct {
 	Socket      string      // of the control API; "": there is none
 	SocketGroup string      // whose members may use it beside its owner; "": nobody else
-	Configured  bool        // Socket was named, not left as it is
+	Configured  bool        // Socket was named, be it as it is by itself, or its group was
 	Listen      string      // host:port to serve the control API on as well; "": nowhere
 	Token       secret.Text // what a client of Listen has to present; not set: there is none
 }
@@ -119,5 +119,6 @@ func (d *decoder) fillAPI(k *koanf.Koanf) {
 		Socket: k.String("api.socket"), SocketGroup: k.String("api.socket_group"), Listen: k.String("api.listen"),
 		Token: knownOrInFile(k, "api.token"),
 	}
-	d.cfg.API.Configured = !(d.cfg.API.Socket == api.DefaultSocket) || d.cfg.API.SocketGroup != ""
+	_, _, named := d.cfg.positions.get([]string{"api", "socket"})
+	d.cfg.API.Configured = named || d.cfg.API.SocketGroup != ""
 }

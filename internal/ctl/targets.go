@@ -198,7 +198,11 @@ func WriteTarget(w io.Writer, t *api.TargetDetail, now time.Time) error {
 	if _, err := fmt.Fprintln(w, "\nPaths, worst first, over the last rounds, the newest on the right: . all answered, 1 to 9 tenths lost,\nX all lost, - nothing sent:"); err != nil {
 		return err
 	}
-	return write(w, pathRows(t.Paths), 4)
+	if err := write(w, pathRows(t.Paths), 4); err != nil || t.PathsTotal <= len(t.Paths) {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nThese are the first %d of %d paths.\n", len(t.Paths), t.PathsTotal)
+	return err
 }
 
 func port(n uint16) string {

@@ -100,21 +100,24 @@ type PathRound struct {
 	RoundTrip time.Duration
 }
 
-// Paths returns what each path of a target did in its last rounds, newest
-// first; nil for an unknown target. Any goroutine may call it.
-func (e *Engine) Paths(name string) []Path {
+// Paths returns what the paths of a target did in their last rounds, newest
+// first, and how many paths there are; none for an unknown target. It returns at
+// most so many, of each group the same number at most: a prefix can have millions.
+// Any goroutine may call it.
+func (e *Engine) Paths(name string, most int) (paths []Path, total int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n, ok := e.named()[name]
 	if !ok {
-		return nil
+		return nil, 0
 	}
 	t := e.targets.at(n)
-	var paths []Path
 	for g := range t.plan.Groups {
 		group := &t.plan.Groups[g]
 		s := e.series.at(t.series + uint32(g))
-		for i := range len(t.plan.Addrs) * len(group.Sources) {
+		all := len(t.plan.Addrs) * len(group.Sources)
+		total += all
+		for i := range min(all, max(1, most/len(t.plan.Groups))) {
 			l := e.legs.at(s.legs + uint32(i))
 			p := Path{Group: group.Name, Remote: e.address(n, i/len(group.Sources))}
 			if f, _ := l.way(); f != 0 {
@@ -130,7 +133,7 @@ func (e *Engine) Paths(name string) []Path {
 			paths = append(paths, p)
 		}
 	}
-	return paths
+	return paths, total
 }
 
 func (h *history) read() []PathRound {

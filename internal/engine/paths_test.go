@@ -28,16 +28,19 @@ func TestPathsTellSourcePortsApart(t *testing.T) {
 	if err := r.Add(p.Targets...); err != nil {
 		t.Fatal(err)
 	}
-	if r.Paths("open") != nil {
+	if paths, total := r.Paths("open", 10); paths != nil || total != 0 {
 		t.Error("there are paths to a target that there is not")
 	}
 	for sent := uint64(0); sent < 5*4*perPort; time.Sleep(10 * time.Millisecond) {
 		sum, _ := r.totals()
 		sent = sum.Sent
 	}
-	paths := r.Paths("closed")
-	if len(paths) != 4 {
-		t.Fatalf("%d paths, want 4: %+v", len(paths), paths)
+	if some, total := r.Paths("closed", 3); len(some) != 3 || total != 4 {
+		t.Errorf("of at most 3 there are %d of %d; want 3 of 4", len(some), total)
+	}
+	paths, total := r.Paths("closed", 10)
+	if len(paths) != 4 || total != 4 {
+		t.Fatalf("%d paths of %d, want 4: %+v", len(paths), total, paths)
 	}
 	for i, path := range paths {
 		if path.SourcePort != uint16(20000+i) || path.Local.String() != near || path.Remote.String() != far || path.Group != "g" || len(path.Rounds) < 5 {

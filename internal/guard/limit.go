@@ -6,9 +6,10 @@
 package guard
 
 import (
+	"container/list"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -61,12 +62,22 @@ func (p *pacedWriter) Write(b []byte) (int, error) {
 	return p.ResponseWriter.Write(b)
 }
 
-// Limit hangs up on those that connect to l beyond MaxConnections.
-func Limit(l net.Listener) net.Listener { return &limitedListener{Listener: l} }
+// Limit keeps those that are connected to l, which srv serves, to MaxConnections.
+// Whoever comes beyond that takes the place of the one that has been without a
+// request for the longest, so that nobody can hold all places by asking for nothing;
+// while all are being answered, it is hung up on.
+func Limit(l net.Listener, srv *http.Server) net.Listener {
+	limited := &limitedListener{Listener: l}
+	srv.ConnState = limited.state
+	return limited
+}
 
 type limitedListener struct {
 	net.Listener
-	open atomic.Int32
+
+	mu      sync.Mutex
+	open    int
+	waiting list.List // of *limitedConn: those without a request, the longest first
 }
 
 // Accept is part of net.Listener.
@@ -76,19 +87,77 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.open.Add(1) <= MaxConnections {
-			return &limitedConn{Conn: c, of: l}, nil
+		taken, left := l.admit(c)
+		if left != nil {
+			left.Close()
 		}
-		l.open.Add(-1)
-		c.Close()
+		if taken != nil {
+			return taken, nil
+		}
+	}
+}
+
+// admit returns the connection if there is room for it, and the one that has to go,
+// which may be the same.
+func (l *limitedListener) admit(c net.Conn) (taken, left net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == MaxConnections {
+		first := l.waiting.Front()
+		if first == nil {
+			return nil, c
+		}
+		evicted := first.Value.(*limitedConn)
+		l.forget(evicted)
+		left = evicted.Conn
+	}
+	l.open++
+	conn := &limitedConn{Conn: c, of: l}
+	conn.place = l.waiting.PushBack(conn)
+	return conn, left
+}
+
+// forget no longer counts a connection. The caller holds mu.
+func (l *limitedListener) forget(c *limitedConn) {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	l.open--
+	if c.place != nil {
+		l.waiting.Remove(c.place)
+	}
+}
+
+// state is told by the server whether a connection has a request.
+func (l *limitedListener) state(c net.Conn, s http.ConnState) {
+	if encrypted, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = encrypted.NetConn()
+	}
+	conn, ok := c.(*limitedConn)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case conn.gone:
+	case s == http.StateActive && conn.place != nil:
+		l.waiting.Remove(conn.place)
+		conn.place = nil
+	case s == http.StateIdle && conn.place == nil:
+		conn.place = l.waiting.PushBack(conn)
 	}
 }
 
 // limitedConn is counted until it is closed.
 type limitedConn struct {
 	net.Conn
-	of     *limitedListener
-	closed atomic.Bool
+	of *limitedListener
+
+	// Under of.mu.
+	place *list.Element // in waiting; nil: it has a request
+	gone  bool
 }
 
 // CloseWrite is what the HTTP server uses beyond net.Conn, of TCP and of UNIX
@@ -102,8 +171,8 @@ func (c *limitedConn) CloseWrite() error {
 
 // Close is part of net.Conn.
 func (c *limitedConn) Close() error {
-	if c.closed.CompareAndSwap(false, true) {
-		c.of.open.Add(-1)
-	}
+	c.of.mu.Lock()
+	c.of.forget(c)
+	c.of.mu.Unlock()
 	return c.Conn.Close()
 }

@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -91,5 +93,69 @@ func TestLocal(t *testing.T) {
 		if got := Local(r); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
+	}
+}
+
+// Who asks for nothing makes room for others, those who have asked do not.
+func TestIdleConnectionsMakeRoom(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, held := make(chan struct{}), make(chan struct{})
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			held <- struct{}{}
+			<-hold
+		}
+	})}
+	limited := Limit(l, s)
+	go func() { _ = s.Serve(limited) }()
+	defer s.Close()
+	ask := func(path string) net.Conn {
+		c, err := net.Dial("unix", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if path != "" {
+			_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+		return c
+	}
+	answered := func(c net.Conn) error {
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err == nil {
+			r.Body.Close()
+		}
+		return err
+	}
+	under := ask("/hold")
+	<-held
+	// As many as there is room for twice: some never ask, the others have been answered.
+	for i := range 2 * MaxConnections {
+		if c := ask([]string{"", "/"}[i%2]); i%2 == 1 {
+			if err := answered(c); err != nil {
+				t.Fatalf("connection %d: %v", i, err)
+			}
+		}
+	}
+	// All places are taken by those who are being answered.
+	last := []net.Conn{under}
+	for range MaxConnections - 1 {
+		last = append(last, ask("/hold"))
+		<-held
+	}
+	if err := answered(ask("/")); err == nil {
+		t.Error("one more than there are places for was answered")
+	}
+	close(hold)
+	for i, c := range last {
+		if err := answered(c); err != nil {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+	if err := answered(ask("/")); err != nil {
+		t.Errorf("once there is room: %v", err)
 	}
 }

@@ -236,6 +236,10 @@ func (a asked) describeTarget(cfg *config.Config, i int, m *metrics.Target) wire
 	return t
 }
 
+// mostPaths is how many paths of a target are told: a prefix has one for each
+// address and source port.
+const mostPaths = 1000
+
 // Target is part of api.Backend.
 func (a asked) Target(name string) (wire.TargetDetail, bool) {
 	cfg, shown := a.current.Load(), a.names.shown()
@@ -254,10 +258,11 @@ func (a asked) Target(name string) (wire.TargetDetail, bool) {
 		if port.engine == nil || a.closed {
 			continue
 		}
-		paths := port.engine.Paths(name)
+		paths, total := port.engine.Paths(name, mostPaths)
 		if paths != nil {
 			d.Interface = port.name
 		}
+		d.PathsTotal += total
 		for _, p := range paths {
 			d.Paths = append(d.Paths, pathOf(p))
 		}

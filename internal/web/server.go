@@ -82,7 +82,7 @@ func (s *Server) Listen(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case err == nil:
-		s.listener = guard.Limit(l)
+		s.listener = guard.Limit(l, &s.http)
 		return nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return exitcode.With(exitcode.Unavailable, fmt.Errorf("serve metrics: %w; stop the program that holds the port, or choose another prometheus_port", err))

@@ -122,7 +122,9 @@ type RoundTrip struct {
 // TargetDetail is one target, its last rounds and its paths.
 type TargetDetail struct {
 	Target
-	Paths []Path `json:"paths"`
+	// Paths are all there are, or of each group the first: at most 1000 in all.
+	Paths      []Path `json:"paths"`
+	PathsTotal int    `json:"paths_total"` // how many there are
 }
 
 // Path is one source port to one address of a target in one group, over its last
