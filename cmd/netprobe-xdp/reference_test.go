@@ -25,7 +25,7 @@ func TestReference(t *testing.T) {
 	for _, m := range exitcode.Meanings() {
 		rows = append(rows, []string{strconv.Itoa(m.Code), m.Text})
 	}
-	b.WriteString("\n## Exit codes\n\n" + generated.Table(rows))
+	b.WriteString("\n## Exit codes\n\nOf every command but `probe`, which has fping's (above).\n\n" + generated.Table(rows))
 	rows = [][]string{{"code of probe", "meaning"}}
 	for _, m := range exitcode.ProbeMeanings() {
 		rows = append(rows, []string{strconv.Itoa(m.Code), m.Text})

@@ -35,10 +35,10 @@ func TestGuides(t *testing.T) {
 	dir := t.TempDir()
 	name := fmt.Sprintf("npxguide%d-", os.Getpid())
 	replace := strings.NewReplacer("lab-", name, "127.0.0.1:8000", "127.0.0.1:8731", "prometheus_port: 8000", "prometheus_port: 8731",
-		"/run/netprobe-xdp/api.sock", dir+"/api.sock")
+		"/run/netprobe-xdp/api.sock", dir+"/api.sock", "netprobe-xdp probe ", "netprobe-xdp probe --socket "+dir+"/api.sock ")
 	const page = "curl -sf http://127.0.0.1:8731/"
 	wait := fmt.Sprintf(`await() { for i in $(seq %d); do if eval "$1"; then return; fi; command sleep 0.5; done; false; }`, int(patience.Seconds())*2)
-	script := "set -eu\n" + wait + "\nsleep() { await '" + page + "-/ready >/dev/null'; }\nset -x\n"
+	script := "set -eu\ntrap 'kill $(jobs -p)' EXIT\n" + wait + "\nsleep() { await '" + page + "-/ready >/dev/null'; }\nset -x\n"
 	for _, guide := range guides {
 		text, err := os.ReadFile("../../docs/" + guide + ".md")
 		if err != nil {
@@ -66,11 +66,12 @@ func TestGuides(t *testing.T) {
 			}
 		}
 	})
-	cmd := exec.Command("bash", "-c", script+"kill $(jobs -p); wait\n")
+	cmd := exec.Command("bash", "-c", script)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"),
-		"NETPROBE_GLOBAL__INTERVAL=1", "NETPROBE_API__SOCKET="+dir+"/api.sock")
+		"NETPROBE_GLOBAL__INTERVAL=1", "NETPROBE_API__SOCKET="+dir+"/api.sock", "NETPROBE_API_SOCKET="+dir+"/api.sock")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = patience // what it began has its output too
 	var out lab.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -93,6 +94,11 @@ func TestGuides(t *testing.T) {
 		`(?m)^web +192\.0\.2\.2 `,
 		`prog/xdp id \d+ name steer`,
 		`driver +macvlan`,
+		`(?m)^running .*healthy, ready$`,                   // ctl status
+		`(?m)^removed tmp$`,                                // ctl remove
+		`(?m)^tcp://192\.0\.2\.2:80 +192\.0\.2\.2 +3 +3 `,  // probe
+		`(?m)^standard +192\.0\.2\.1 65003 +192\.0\.2\.2 `, // ctl target
+		`begun +192\.0\.2\.2, 20 probes`,                   // ctl debug
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("no %q in\n%s", want, out.String())
