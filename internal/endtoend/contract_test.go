@@ -75,11 +75,11 @@ func TestContractIsServed(t *testing.T) {
 		name := regexp.MustCompile(`^(netprobe_round_trip_seconds)_(bucket|sum|count)$`).ReplaceAllString(s.name, "$1")
 		its, known := own[name]
 		if !known {
-			t.Errorf("%s is neither netprobify's nor in docs/metrics.md", name)
+			t.Errorf("%s is neither netprobify's nor in docs/reference/metrics.md", name)
 		}
 		for l := range s.labels {
 			if !slices.Contains(its, l) {
-				t.Errorf("%s has a label %s, which docs/metrics.md does not list", name, l)
+				t.Errorf("%s has a label %s, which docs/reference/metrics.md does not list", name, l)
 			}
 		}
 	}
@@ -120,10 +120,10 @@ func TestContractIsServed(t *testing.T) {
 	})
 }
 
-// documented reads which labels docs/metrics.md gives our own series.
+// documented reads which labels docs/reference/metrics.md gives our own series.
 func documented(t *testing.T) map[string][]string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/metrics.md")
+	text, err := os.ReadFile("../../docs/reference/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,10 +113,10 @@ func TestLabelsAreEscaped(t *testing.T) {
 	}
 }
 
-// docs/metrics.md lists every family of our own with its type, and none that
+// docs/reference/metrics.md lists every family of our own with its type, and none that
 // is not there.
 func TestDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../docs/metrics.md")
+	text, err := os.ReadFile("../../docs/reference/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
