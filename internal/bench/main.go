@@ -92,7 +92,7 @@ type opts struct {
 }
 
 // The tables of -tables.
-var tableNames = []string{"contest", "hold", "stress", "rest", "host"}
+var tableNames = []string{"contest", "hold", "stress", "rest", "host", "api"}
 
 func options(args []string) (*opts, error) {
 	o := &opts{}
@@ -144,6 +144,7 @@ type report struct {
 	Stress  []*stress   `json:"stress,omitempty"`
 	Rest    *restWas    `json:"rest,omitempty"`
 	Host    []*hostCost `json:"host,omitempty"`
+	Asked   []*askedWas `json:"api,omitempty"`
 	tables  []*table
 }
 
@@ -177,6 +178,10 @@ func (o *opts) run(w io.Writer) error {
 		case "host":
 			if r.Host, err = o.host(phases); err == nil {
 				r.tables = append(r.tables, hostTable(r.Host))
+			}
+		case "api":
+			if r.Asked, err = o.askedFor(phases); err == nil {
+				r.tables = append(r.tables, askedTable(r.Asked))
 			}
 		}
 		if err != nil {
