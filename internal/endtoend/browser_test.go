@@ -41,7 +41,7 @@ func newBrowser(t *testing.T) *browser {
 	for _, flag := range []string{"no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync"} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
-	options = append(options, chromedp.ExecPath(lab.Tool(t, "chromium", "chromium")), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
+	options = append(options, chromedp.ExecPath(lab.Tool(t, "chromium", "chromium")), chromedp.UserDataDir(profile(t)), chromedp.WindowSize(1280, 900))
 	b := &browser{t: t}
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
@@ -65,6 +65,20 @@ func newBrowser(t *testing.T) *browser {
 	})
 	b.do("start", network.Enable(), log.Enable(), runtime.Enable())
 	return b
+}
+
+// profile makes a folder for a browser. Processes of one that was ended write to it
+// for a moment more.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "npxchromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		eventually(t, "the browser's folder is gone", func() bool { return os.RemoveAll(dir) == nil })
+	})
+	return dir
 }
 
 func (b *browser) do(what string, actions ...chromedp.Action) {
