@@ -31,11 +31,11 @@ const (
 	resetsPerKick = 32
 	// checkDrops is how often the sockets are asked what they dropped.
 	checkDrops = 5 * time.Millisecond
-	// expectAtLeast is how many answers there is always room for: several batches,
-	// and what comes twice. Beyond them there is room for two to each probe under way, and
+	// expectAtLeast is how many answers there is always room for: what comes twice, and what
+	// somebody forges, in bursts. Beyond them there is room for two to each probe under way, and
 	// for one to each that was given up lately. Not more: the kernel fills frames in turn, so
-	// that with a thousand of them each packet is written to memory that no cache holds.
-	expectAtLeast = 4 * sendBatch
+	// that with many thousands each packet is written to memory that no cache holds.
+	expectAtLeast = 1024
 	// maxResets bounds the resets that wait for the end of a tick.
 	maxResets = 4096
 )

@@ -21,7 +21,7 @@ func TestRoundTripMovesByTheHold(t *testing.T) {
 		rounds  = 5  // at each hold, at least
 		most    = 12 // and at most
 		packets = 15
-		within  = 10 * time.Microsecond
+		within  = 100 * time.Microsecond // a machine that sleeps between probes wakes up late; make bench holds it to 2 us
 	)
 	l := lab.ForTest(t, "truth")
 	p, h := l.Host("prober"), l.Host("responder")
