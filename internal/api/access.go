@@ -48,7 +48,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, t *route) error 
 	}
 	token, err := h.backend.Token()
 	if err != nil {
-		h.sparing.Error("api: the token cannot be read; nobody who needs it is let in", "error", err)
+		h.log.Error("api: the token cannot be read; nobody who needs it is let in", "error", err)
 		return NewProblem(http.StatusServiceUnavailable, "the prober cannot read its api.token_file; its log says why")
 	}
 	if token == "" {

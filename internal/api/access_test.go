@@ -72,7 +72,7 @@ func TestAccess(t *testing.T) {
 		}
 		method, path, _ := strings.Cut(route.pattern, " ")
 		for _, d := range doors {
-			h := &handler{backend: tokenOnly{token: d.token}, door: d.door, log: slog.New(slog.DiscardHandler), sparing: slog.New(slog.DiscardHandler)}
+			h := &handler{backend: tokenOnly{token: d.token}, door: d.door, log: slog.New(slog.DiscardHandler)}
 			ask := func(host, header, token, site string) int {
 				r := httptest.NewRequest(method, "http://"+host+path, nil)
 				switch {

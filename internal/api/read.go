@@ -109,13 +109,13 @@ func NoTarget(name string) error {
 // Of the addresses that answered worst so many are shown when nobody says how
 // many, and at most.
 const (
-	usualWorst = 20
-	mostWorst  = 1000
+	UsualWorst = 20
+	MostWorst  = 1000
 )
 
 func (h *handler) worst(w http.ResponseWriter, r *http.Request) error {
 	q := fields{values: r.URL.Query()}
-	n, target := q.number("n", usualWorst, 1, mostWorst), q.text("target")
+	n, target := q.number("n", UsualWorst, 1, MostWorst), q.text("target")
 	if err := q.wrong(); err != nil {
 		return err
 	}

@@ -65,14 +65,13 @@ type handler struct {
 	watchers       atomic.Int32 // who follow events
 	probing        atomic.Int32 // who probe once
 	following      atomic.Int32 // who follow a target's round
-	log, sparing   *slog.Logger
+	log            *slog.Logger // sparing: clients cause what it says
 }
 
 // New returns what answers requests that come in by a door.
 func New(b Backend, door Door, log *slog.Logger) http.Handler {
-	sparing := guard.Sparing(log)
 	h := &handler{
-		backend: b, door: door, mux: http.NewServeMux(), log: sparing, sparing: sparing,
+		backend: b, door: door, mux: http.NewServeMux(), log: guard.Sparing(log),
 		reads: guard.NewTurns(maxReads, turnTimeout), changes: guard.NewTurns(maxChanges, turnTimeout),
 	}
 	for i := range routes {

@@ -249,7 +249,7 @@ func (a asked) Target(name string) (wire.TargetDetail, bool) {
 	}
 	d := wire.TargetDetail{Target: a.describeTarget(cfg, i, at(shown, i, name)), Paths: []wire.Path{}}
 	var snap result.Snapshot
-	for _, s := range a.seriesOf(name) {
+	for _, s := range a.series.byName(a.store.Series())[name] {
 		d.Groups = append(d.Groups, resultOf(s, &snap))
 	}
 	a.shownMu.RLock()

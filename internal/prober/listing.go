@@ -39,16 +39,6 @@ func (x *seriesIndex) byName(all []*result.Series) map[string][]*result.Series {
 	return x.name
 }
 
-// seriesOf returns the series of one target.
-func (p *prober) seriesOf(name string) (of []*result.Series) {
-	for _, s := range p.store.Series() {
-		if s.Labels().Destination == name {
-			of = append(of, s)
-		}
-	}
-	return of
-}
-
 // candidate is a target that fits a query, with what it is sorted by: of its
 // groups, the worst.
 type candidate struct {

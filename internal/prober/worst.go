@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 )
 
@@ -31,20 +32,13 @@ func (p *prober) worst(target string, n int) ([]engine.Answers, bool) {
 	return all[:min(len(all), n)], known
 }
 
-// Of the addresses that answered worst so many are shown when nobody says how
-// many, and at most.
-const (
-	usualWorst = 20
-	mostWorst  = 1000
-)
-
 // serveWorst answers with the addresses that answered worst, for a person.
 func (p *prober) serveWorst(w http.ResponseWriter, r *http.Request) {
-	n, target := usualWorst, r.FormValue("target")
+	n, target := api.UsualWorst, r.FormValue("target")
 	if s := r.FormValue("n"); s != "" {
 		var err error
-		if n, err = strconv.Atoi(s); err != nil || n < 1 || n > mostWorst {
-			http.Error(w, fmt.Sprintf("read n=%q; allowed: 1 to %d", s, mostWorst), http.StatusBadRequest)
+		if n, err = strconv.Atoi(s); err != nil || n < 1 || n > api.MostWorst {
+			http.Error(w, fmt.Sprintf("read n=%q; allowed: 1 to %d", s, api.MostWorst), http.StatusBadRequest)
 			return
 		}
 	}
