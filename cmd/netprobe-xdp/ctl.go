@@ -50,7 +50,7 @@ through its control API: on this machine by its UNIX socket, elsewhere by
 		SuggestionsMinimumDistance: 2,
 	}
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&f.socket, "socket", "", "UNIX socket of the daemon, `PATH`; default: NETPROBE_API_SOCKET, or "+api.DefaultSocket)
+	addSocket(flags, &f.socket, "UNIX socket of the daemon", api.DefaultSocket)
 	flags.StringVar(&f.server, "server", "", "`URL` of a daemon that listens on TCP, http[s]://HOST:PORT; default: NETPROBE_API_SERVER")
 	flags.StringVar(&f.tokenFile, "token-file", "", "`FILE` with the token for --server; default: NETPROBE_API_TOKEN_FILE, or the token in NETPROBE_API_TOKEN")
 	f.output = outputFlag(flags, "table", "json")
@@ -64,7 +64,7 @@ through its control API: on this machine by its UNIX socket, elsewhere by
 func (f *ctlFlags) options() (o client.Options, err error) {
 	o.Socket, o.Server = f.socket, f.server
 	if o.Socket == "" && o.Server == "" {
-		o.Socket, o.Server = os.Getenv("NETPROBE_API_SOCKET"), os.Getenv("NETPROBE_API_SERVER")
+		o.Socket, o.Server = socketOf(""), os.Getenv("NETPROBE_API_SERVER")
 	}
 	if o.Server == "" {
 		return o, nil

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -57,3 +59,15 @@ func addInterfaces(cmd *cobra.Command, ifaces *[]string, netns *string) {
 	cmd.Flags().StringArrayVar(ifaces, "iface", nil, "interface `NAME`; may be given several times")
 	cmd.Flags().StringVar(netns, "netns", "", "network namespace of the interfaces, `NAME` (under /run/netns) or path")
 }
+
+// socketVar names the socket of the daemon that is asked, where no flag does.
+const socketVar = "NETPROBE_API_SOCKET"
+
+// addSocket adds --socket; otherwise says which daemon is asked where neither it nor
+// the environment names one.
+func addSocket(flags *pflag.FlagSet, to *string, what, otherwise string) {
+	flags.StringVar(to, "socket", "", what+", `PATH`; default: "+socketVar+", or "+otherwise)
+}
+
+// socketOf is the socket that the flag or the environment names; "": neither does.
+func socketOf(flag string) string { return cmp.Or(flag, os.Getenv(socketVar)) }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,8 +68,8 @@ Of the addresses, probes take turns so that each network gets its share at all t
 At most 20000 probes/s leave, and 2000 into one /24 or /48, unless --allow-rate
 says otherwise. Some ranges (loopback, link-local, multicast) need --allow-range.
 
-Where a netprobe-xdp holds the interface, it is asked to probe, within what its own caps
-leave; its targets are not disturbed.
+Where a netprobe-xdp holds the interface, or --socket or NETPROBE_API_SOCKET names one,
+it is asked to probe, within what its own caps leave; its targets are not disturbed.
 
 Exit codes are those of fping: 0 each address answered at least once, 1 some did not,
 2 some name has no address, 3 wrong command line, 4 system failure.`,
@@ -101,7 +102,7 @@ Exit codes are those of fping: 0 each address answered at least once, 1 some did
 	fs.StringVarP(&f.printer.Format, "output", "o", "table", "how to print: `table|json|jsonl|csv`")
 	fs.BoolVar(&f.allowRate, "allow-rate", false, "allow what --rate or -i asks for beyond the caps; the network must be yours to load")
 	fs.StringArrayVar(&f.allowRanges, "allow-range", nil, "allow a `PREFIX` that is otherwise refused, as safety.allow_ranges")
-	fs.StringVar(&f.socket, "socket", "", "ask the daemon on this `SOCKET` to probe")
+	addSocket(fs, &f.socket, "UNIX socket of the daemon that is to probe", "the one that holds the interface, if any does")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log on stderr what is opened")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		b := build()
@@ -271,9 +272,9 @@ func probeFailure(err error) error {
 // probe lets the daemon probe that holds the interface, or does it itself.
 func (f *probeFlags) probe(cmd *cobra.Command, once prober.Once, emit func(api.ProbeEvent)) error {
 	ctx := cmd.Context()
-	socket := f.socket
-	if socket == "" {
-		socket = holder(ctx, f.Ifaces, f.NetNS)
+	socket, err := f.daemon(cmd)
+	if err != nil {
+		return err
 	}
 	if socket == "" {
 		return prober.Probe(ctx, f.Options, once, emit)
@@ -308,32 +309,54 @@ func (f *probeFlags) probe(cmd *cobra.Command, once prober.Once, emit func(api.P
 	return nil
 }
 
-// holder returns the socket of the daemon that probes through one of these
-// interfaces of a network namespace, "" where none says so.
-func holder(ctx context.Context, ifaces []string, netns string) string {
-	here, err := netdev.NetNS(netns)
-	if err != nil {
-		return "" // whoever opens the interfaces says what is wrong
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// daemon returns the socket of the daemon that is asked: the one that is named, which
+// has to have the interfaces that are, or the one that probes through one of them.
+// "": none says so.
+func (f *probeFlags) daemon(cmd *cobra.Command) (string, error) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
 	defer cancel()
-	for _, socket := range api.Sockets() {
-		c, err := client.New(client.Options{Socket: socket})
+	here, notHere := netdev.NetNS(f.NetNS) // whoever opens the interfaces says what is wrong with it
+	if named := socketOf(f.socket); named != "" {
+		info, err := infoOf(ctx, named)
 		if err != nil {
-			continue
+			return "", err
 		}
-		info, err := c.Info(ctx)
-		c.Close()
-		if err != nil {
-			continue
-		}
-		for _, name := range ifaces { // names are the namespace's own
-			if info.NetNS == here && slices.Contains(info.Interfaces, name) {
-				return socket
+		for _, name := range f.Ifaces {
+			switch {
+			case !slices.Contains(info.Interfaces, name):
+				err = usageError(cmd, fmt.Sprintf("the daemon on %s has no interface %s, but %s; name one of these, none, or another daemon by --socket or %s",
+					named, name, cmp.Or(strings.Join(info.Interfaces, ", "), "none"), socketVar))
+			case notHere != nil:
+				err = notHere
+			case info.NetNS != here: // names are the namespace's own
+				err = usageError(cmd, fmt.Sprintf("the interface %s of the daemon on %s is in another network namespace; name that by --netns, or leave out --iface", name, named))
 			}
 		}
+		return named, err
 	}
-	return ""
+	if notHere != nil {
+		return "", nil
+	}
+	for _, socket := range api.Sockets() {
+		info, err := infoOf(ctx, socket)
+		if err != nil || info.NetNS != here {
+			continue
+		}
+		if slices.ContainsFunc(f.Ifaces, func(name string) bool { return slices.Contains(info.Interfaces, name) }) {
+			return socket, nil
+		}
+	}
+	return "", nil
+}
+
+// infoOf asks the daemon on a socket what it is.
+func infoOf(ctx context.Context, socket string) (*api.Info, error) {
+	c, err := client.New(client.Options{Socket: socket})
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Info(ctx)
 }
 
 // terminal says whether w is one.

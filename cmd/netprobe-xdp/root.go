@@ -33,8 +33,11 @@ const environmentHelp = `Environment:
               a secret of the inventory NAME, in capitals
   NETPROBE_PUSH__PASSWORD_FILE, NETPROBE_PUSH__BEARER_TOKEN_FILE
               a file with the secret for push.url
-  NETPROBE_API_SOCKET, NETPROBE_API_SERVER, NETPROBE_API_TOKEN_FILE, NETPROBE_API_TOKEN
-              which daemon ctl asks, and with which token, where no flag says so
+  NETPROBE_API_SOCKET
+              the socket of the daemon that ctl and probe ask, where no flag says so
+  NETPROBE_API_SERVER, NETPROBE_API_TOKEN_FILE, NETPROBE_API_TOKEN
+              the address of the daemon that ctl asks, and the token for it, where no
+              flag says so
   PROM_USER, PROM_PASSWORD
               when both are set, the HTTP server asks for them (basic auth)
 `

@@ -35,7 +35,7 @@ func TestGuides(t *testing.T) {
 	dir := t.TempDir()
 	name := fmt.Sprintf("npxguide%d-", os.Getpid())
 	replace := strings.NewReplacer("lab-", name, "127.0.0.1:8000", "127.0.0.1:8731", "prometheus_port: 8000", "prometheus_port: 8731",
-		"/run/netprobe-xdp/api.sock", dir+"/api.sock", "netprobe-xdp probe ", "netprobe-xdp probe --socket "+dir+"/api.sock ")
+		"/run/netprobe-xdp/api.sock", dir+"/api.sock")
 	const page = "curl -sf http://127.0.0.1:8731/"
 	wait := fmt.Sprintf(`await() { for i in $(seq %d); do if eval "$1"; then return; fi; command sleep 0.5; done; false; }`, int(patience.Seconds())*2)
 	script := "set -eu\ntrap 'kill $(jobs -p)' EXIT\n" + wait + "\nsleep() { await '" + page + "-/ready >/dev/null'; }\nset -x\n"

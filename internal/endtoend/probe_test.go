@@ -4,6 +4,7 @@ package endtoend
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,6 +78,35 @@ func TestProbeBesideDaemon(t *testing.T) {
 		}
 		if s := doc.Total; got.code != tt.code || !strings.Contains(got.stderr, "the daemon on "+tt.socket+" probes") || s.Sent != 5 || s.Lost != lost || s.Answered != 5-lost || (lost == 0) != (s.RoundTrip != nil) {
 			t.Errorf("%s: %+v\n%+v", name, got, doc.Total)
+		}
+	}
+
+	// A socket that is named, by flag or environment, is asked, and has to have the interface
+	// that is.
+	iface := []string{"--iface", a.Name}
+	for name, tt := range map[string]struct {
+		env, flag string
+		more      []string
+		want      string
+	}{
+		"by flag":                {"", first, iface, ""},
+		"by environment":         {first, "", iface, ""},
+		"flag before it":         {"/nowhere/api.sock", first, nil, ""},
+		"nobody there":           {"/nowhere/api.sock", "", iface, "no netprobe-xdp at /nowhere/api.sock"},
+		"another interface":      {first, "", []string{"--iface", "lo"}, "has no interface lo, but " + a.Name},
+		"elsewhere, by its name": {second, "", iface, "is in another network namespace"},
+	} {
+		w := place{host: a.Host}
+		args := append([]string{"probe", "-c", "1", "-q", "192.0.2.3"}, tt.more...)
+		if tt.env != "" {
+			w.env = []string{"NETPROBE_API_SOCKET=" + tt.env}
+		}
+		if tt.flag != "" {
+			args = append(args, "--socket", tt.flag)
+		}
+		got := w.run(t, args...)
+		if (got.code == exitcode.OK) != (tt.want == "") || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, cmp.Or(tt.want, "the daemon on "+first+" probes")) {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 
