@@ -109,6 +109,7 @@ func addQuery(cmd *cobra.Command, q *client.Query, sort string, limit int) {
 	cmd.Flags().StringVar(&q.Group, "group", "", "those of the group `NAME`")
 	cmd.Flags().StringVar(&q.Family, "family", "", "those of the family `ipv4|ipv6`")
 	cmd.Flags().StringVar(&q.Source, "source", "", "those of `NAME`: config, api, or an inventory")
+	cmd.Flags().StringVar(&q.State, "state", "", "those in the state `NAME`")
 	cmd.Flags().StringVar(&q.Sort, "sort", sort, "order: `worst|name|loss|round_trip`")
 	cmd.Flags().IntVar(&q.Limit, "limit", limit, "so many at the most")
 }

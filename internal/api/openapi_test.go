@@ -14,6 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	wire "github.com/netprobe-xdp/netprobe-xdp/pkg/api"
+	"github.com/netprobe-xdp/netprobe-xdp/pkg/client"
 )
 
 // described returns the document, which has to be a valid one.
@@ -44,6 +45,22 @@ func TestDocumentHasTheRoutes(t *testing.T) {
 	slices.Sort(written)
 	if !slices.Equal(served, written) {
 		t.Errorf("served are\n%s\nand the document has\n%s", strings.Join(served, "\n"), strings.Join(written, "\n"))
+	}
+}
+
+// What targets can be asked for by, the Go client has.
+func TestClientHasTheQuery(t *testing.T) {
+	var written, has []string
+	for _, p := range described(t).Paths.Find("/targets").Get.Parameters {
+		written = append(written, p.Value.Name)
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[client.Query]()) {
+		has = append(has, strings.ToLower(f.Name))
+	}
+	slices.Sort(written)
+	slices.Sort(has)
+	if !slices.Equal(has, written) {
+		t.Errorf("the client has %q, the document %q", has, written)
 	}
 }
 

@@ -3,6 +3,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -75,7 +76,7 @@ func (h *handler) target(w http.ResponseWriter, r *http.Request) error {
 	return h.inTurn(h.reads, r, func() error {
 		t, ok := h.backend.Target(name)
 		if !ok {
-			return NoTarget(name)
+			return NoTarget("name", name)
 		}
 		writeJSON(w, http.StatusOK, t)
 		return nil
@@ -94,16 +95,32 @@ func (h *handler) history(w http.ResponseWriter, r *http.Request) error {
 	return h.inTurn(h.reads, r, func() error {
 		past, ok := h.backend.History(name, group, time.Duration(step)*time.Second)
 		if !ok {
-			return NewProblem(http.StatusNotFound, fmt.Sprintf("there is no target %q in group %q; GET %s/targets lists them", name, group, wire.Prefix))
+			return h.noHistory(name, group)
 		}
 		writeJSON(w, http.StatusOK, past)
 		return nil
 	})
 }
 
-// NoTarget says that there is no target of this name.
-func NoTarget(name string) error {
-	return NewProblem(http.StatusNotFound, fmt.Sprintf("there is no target %q; GET %s/targets lists them", name, wire.Prefix))
+// NoTarget says that there is no target of this name, which a parameter of the path or
+// of the query had.
+func NoTarget(parameter, name string) error {
+	return NewProblem(http.StatusNotFound, fmt.Sprintf("there is no target %q", name),
+		wire.FieldError{Field: parameter, Detail: "allowed: a name in the list of targets"})
+}
+
+// noHistory says which of a target and its group there is not.
+func (h *handler) noHistory(name, group string) error {
+	t, ok := h.backend.Target(name)
+	if !ok {
+		return NoTarget("name", name)
+	}
+	var its []string
+	for _, g := range t.Groups {
+		its = append(its, strconv.Quote(g.Group))
+	}
+	return NewProblem(http.StatusNotFound, fmt.Sprintf("the target %q is not in the group %q", name, group),
+		wire.FieldError{Field: "group", Detail: "allowed: " + cmp.Or(strings.Join(its, ", "), "none, it has no series")})
 }
 
 // Of the addresses that answered worst so many are shown when nobody says how
@@ -122,7 +139,8 @@ func (h *handler) worst(w http.ResponseWriter, r *http.Request) error {
 	return h.inTurn(h.reads, r, func() error {
 		found, ok := h.backend.Worst(target, n)
 		if !ok {
-			return NoTarget(target)
+			return NewProblem(http.StatusNotFound, fmt.Sprintf("no target %q is probed", target),
+				wire.FieldError{Field: "target", Detail: "allowed: the name of a target that is probed, or none for all"})
 		}
 		writeJSON(w, http.StatusOK, found)
 		return nil

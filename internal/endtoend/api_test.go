@@ -26,7 +26,7 @@ func TestAPI(t *testing.T) {
 	a, b := pair(t)
 	b.AddAddr("192.0.2.3/24")
 	dir := folder(t, map[string]string{
-		"netprobe.yaml": global(usual) + groups + targets(`answers: {type: ICMPping, nb_packets: 10, timeout: 0.3, destination: 192.0.2.2}`, `lost: {type: ICMPping, nb_packets: 2, timeout: 0.3, destination: 192.0.2.9}`),
+		"netprobe.yaml": global(usual) + groups + targets(`answers: {type: ICMPping, state: in production, nb_packets: 10, timeout: 0.3, destination: 192.0.2.2}`, `lost: {type: ICMPping, nb_packets: 2, timeout: 0.3, destination: 192.0.2.9}`),
 		"settings.yaml": "api: {listen: \"127.0.0.1:8001\", token_file: token}\n",
 		"token":         "hunter2\n",
 	})
@@ -71,9 +71,33 @@ func TestAPI(t *testing.T) {
 	if err != nil || one.Address != "192.0.2.2" || one.Groups[0].Round.Answered != 10 || one.Groups[0].Round.RoundTrip.Max <= 0 || len(one.Paths) == 0 || one.Interface != a.Name {
 		t.Errorf("%+v, %v", one, err)
 	}
-	var problem *api.Problem
-	if _, err := c.Target(t.Context(), "nobody"); !errors.As(err, &problem) || problem.Status != 404 {
-		t.Errorf("%v", err)
+	if found, err := c.Targets(t.Context(), apiclient.Query{State: "in production"}); err != nil || found.Total != 1 || found.Targets[0].Name != "answers" {
+		t.Errorf("in a state: %+v, %v", found, err)
+	}
+	eventually(t, "the worst address is known", func() bool {
+		w, err := c.Worst(t.Context(), "", 1)
+		return err == nil && len(w.Addresses) == 1 && w.Addresses[0].Address == "192.0.2.9"
+	})
+	// What there is not, is named by its parameter.
+	_, one404 := c.Target(t.Context(), "nobody")
+	_, history := c.History(t.Context(), "nobody", "", 0)
+	_, group := c.History(t.Context(), "answers", "none", 0)
+	_, worst := c.Worst(t.Context(), "nobody", 1)
+	missing := map[string][]error{
+		"name":   {one404, history, c.Pause(t.Context(), "nobody", api.Pause{}), c.Resume(t.Context(), "nobody"), c.RemoveTarget(t.Context(), "nobody", "ann")},
+		"group":  {group},
+		"target": {worst},
+	}
+	for _, err := range c.Debug(t.Context(), "nobody") {
+		missing["name"] = append(missing["name"], err)
+	}
+	for field, all := range missing {
+		for i, err := range all {
+			var problem *api.Problem
+			if !errors.As(err, &problem) || problem.Status != 404 || len(problem.Errors) != 1 || problem.Errors[0].Field != field || problem.Errors[0].Detail == "" {
+				t.Errorf("%s, %d: %v", field, i, err)
+			}
+		}
 	}
 	if cfg, err := c.Config(t.Context()); err != nil || strings.Contains(cfg.YAML, "hunter2") || !strings.Contains(cfg.YAML, "destination: 192.0.2.9") {
 		t.Errorf("%+v, %v", cfg, err)

@@ -253,7 +253,7 @@ func (p *prober) removeTarget(ctx context.Context, name, owner string) error {
 		if !there {
 			from, known := p.sources()[name]
 			if !known {
-				return server.NoTarget(name)
+				return server.NoTarget("name", name)
 			}
 			return server.NewProblem(http.StatusConflict, fmt.Sprintf("the target %q is from %s; remove it there and reload, or pause it", name, described(from)))
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	server "github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/oneshot"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
@@ -16,7 +17,7 @@ import (
 
 // problem is one that is no field's.
 func problem(status int, format string, args ...any) *api.Problem {
-	return &api.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+	return server.NewProblem(status, fmt.Sprintf(format, args...))
 }
 
 // readEvery is how often it is looked what happened.
@@ -32,15 +33,17 @@ func (p *prober) debug(ctx context.Context, name string, emit func(api.ProbeEven
 		for _, t := range p.plan.Targets {
 			if t.Name == name {
 				at, target = p.placed[name], t
+				return nil
 			}
 		}
-		return nil
+		if _, known := p.sources()[name]; !known {
+			return server.NoTarget("name", name)
+		}
+		return problem(http.StatusConflict, "the target %q is paused, or cannot be probed at the moment, so nothing is sent", name)
 	})
 	switch {
 	case err != nil:
 		return err
-	case target == nil:
-		return problem(http.StatusNotFound, "no target %q is probed", name)
 	case target.Probes() == 0:
 		return problem(http.StatusConflict, "target %q has no address at the moment, so nothing is sent", name)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	server "github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/oneshot"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
@@ -86,10 +87,7 @@ func (p *prober) lookUp(ctx context.Context, req *oneshot.Request) (named map[in
 
 // tooMuch is a Problem with what a request asks for beyond what is allowed.
 func tooMuch(field, format string, args ...any) *api.Problem {
-	return &api.Problem{
-		Type: "about:blank", Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity,
-		Detail: "the request is not carried out", Errors: []api.FieldError{{Field: field, Detail: fmt.Sprintf(format, args...)}},
-	}
+	return server.NewProblem(http.StatusUnprocessableEntity, "the request is not carried out", api.FieldError{Field: field, Detail: fmt.Sprintf(format, args...)})
 }
 
 // admit judges a request against refused ranges and what the caps leave, and lays out its

@@ -61,7 +61,7 @@ func (p *prober) pauseTarget(ctx context.Context, name string, req api.Pause) er
 	}
 	return p.do(ctx, func() error {
 		if _, known := p.sources()[name]; !known {
-			return server.NoTarget(name)
+			return server.NoTarget("name", name)
 		}
 		before := p.paused
 		p.paused = maps.Clone(before)
@@ -86,7 +86,7 @@ func (p *prober) pauseTarget(ctx context.Context, name string, req api.Pause) er
 func (p *prober) resumeTarget(ctx context.Context, name string) error {
 	return p.do(ctx, func() error {
 		if _, known := p.sources()[name]; !known {
-			return server.NoTarget(name)
+			return server.NoTarget("name", name)
 		}
 		if _, paused := p.paused[name]; !paused {
 			return nil

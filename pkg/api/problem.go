@@ -19,8 +19,9 @@ type Problem struct {
 
 // FieldError is one thing that is wrong with what was sent.
 type FieldError struct {
-	// Field is a JSON pointer (RFC 6901) into the body, the name of a parameter
-	// of the query, or file:line: key where a file of the configuration is wrong.
+	// Field is a JSON pointer (RFC 6901) into the body, the name of a parameter of
+	// the path or of the query, or file:line: key where a file of the configuration
+	// is wrong.
 	Field  string `json:"field"`
 	Detail string `json:"detail"` // what was read, and what is allowed
 }

@@ -69,6 +69,7 @@ type Query struct {
 	Group  string
 	Family string // ipv4 or ipv6
 	Source string // config, api, or the name of an inventory
+	State  string
 	Sort   string // name, worst, loss, round_trip; default name
 	Limit  int    // so many at the most; 0: as many as the daemon gives at once
 	Offset int    // leave out so many
@@ -76,7 +77,7 @@ type Query struct {
 
 func (q Query) values() url.Values {
 	v := url.Values{}
-	for key, value := range map[string]string{"filter": q.Filter, "group": q.Group, "family": q.Family, "source": q.Source, "sort": q.Sort} {
+	for key, value := range map[string]string{"filter": q.Filter, "group": q.Group, "family": q.Family, "source": q.Source, "state": q.State, "sort": q.Sort} {
 		if value != "" {
 			v.Set(key, value)
 		}
@@ -144,6 +145,19 @@ func (c *Client) History(ctx context.Context, name, group string, step time.Dura
 		q.Set("step", seconds(step))
 	}
 	return ask[api.History](ctx, c, named(name, "history"), q)
+}
+
+// Worst returns the n addresses that answered worst in their last rounds, of one
+// target or with "" of all; 0: as many as the daemon gives at once.
+func (c *Client) Worst(ctx context.Context, target string, n int) (*api.Worst, error) {
+	q := url.Values{}
+	if target != "" {
+		q.Set("target", target)
+	}
+	if n != 0 {
+		q.Set("n", strconv.Itoa(n))
+	}
+	return ask[api.Worst](ctx, c, "/worst", q)
 }
 
 func seconds(d time.Duration) string {

@@ -32,7 +32,7 @@ export class TargetView {
   failed(e) {
     if (e.status === 404) {
       this.body.hidden = true;
-      this.top.replaceChildren(el('h1', {}, this.name), el('p', { class: 'explain warn' }, 'There is no such target now. ' + e.message));
+      this.top.replaceChildren(el('h1', {}, this.name), el('p', { class: 'explain warn' }, 'There is no such target now.'));
     } else if (this.body.hidden) {
       this.top.replaceChildren(el('h1', {}, this.name), el('p', { class: 'explain bad' }, e.message));
     }
