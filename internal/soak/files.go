@@ -37,8 +37,8 @@ func (f files) write(generation int) error {
 		return err
 	}
 	if err := replace(f.settings(), func(w io.Writer) {
-		fmt.Fprintf(w, "engine: {workers: %d}\nsafety: {max_pps: %d, max_prefix_pps: %d}\nmetrics: {max_series: 20000000}\n",
-			s.workers, 2*int(s.pps())+1000, 2*int(s.pps())+1000)
+		fmt.Fprintf(w, "engine: {workers: %d}\nsafety: {max_pps: %d, max_prefix_pps: %d}\nmetrics: {max_series: 20000000}\nhistory: {memory: %d}\n",
+			s.workers, 2*int(s.pps())+1000, 2*int(s.pps())+1000, s.past())
 		if s.targets >= largeList {
 			fmt.Fprintf(w, "inventories:\n  many: {file: %q}\n", f.list())
 		}
@@ -60,6 +60,13 @@ func (f files) write(generation int) error {
 		}
 	})
 }
+
+// past is how much memory the past of all targets gets, bytes: what the program
+// gives it without being told, but no more than a quarter of a page for each target.
+// So little is touched with the first round that is kept, all of it, and memory that
+// grows later is not the past's. By default it would be two pages or more of a target
+// that fill over days.
+func (s scenario) past() int { return min(64<<20, 1024*(s.targets+s.churn)) }
 
 // kind is the type and destination of a target, as YAML.
 func kind(i, generation int) string {

@@ -27,6 +27,7 @@ type report struct {
 	ReloadFailed bool
 	sums         map[string]map[string]float64
 	usage        []use
+	seconds      []second // where the scenario has a cycle
 }
 
 // sum is a figure over all its reasons.
@@ -100,6 +101,11 @@ func (r *report) verdict() error {
 	missing := r.Wire.Answered - r.sum("sent")
 	claim(missing >= 0 && missing <= unseen, "%.0f probes sent, and %.0f on the wire", r.sum("sent"), r.Wire.Answered)
 	claim(r.sum("duplicates") == 0, "%s duplicates", r.shown("duplicates"))
+	if r.scenario.cycle > 0 {
+		marked, _, beyond := r.unaccounted()
+		claim(len(r.seconds) > 0, "nobody looked every second")
+		claim(beyond == 0, "in %d of %d seconds with marked samples more were marked than what kept the threads from probing accounts for", beyond, marked)
+	}
 	claim(!r.ReloadFailed, "a reload failed")
 	from, to := r.early(), r.late()
 	claim(to.rss <= growth*from.rss, "memory grew from %.0f to %.0f MB", from.rss/1e6, to.rss/1e6)
@@ -162,6 +168,7 @@ func (r *report) rows() [][2]string {
 		{"memory early, late, at the most", fmt.Sprintf("%.0f, %.0f, %.0f MB", from.rss/1e6, to.rss/1e6, peak.rss/1e6)},
 		{"descriptors early, late", fmt.Sprintf("%d, %d", from.fds, to.fds)},
 	}
+	rows = append(rows, r.causeRows()...)
 	if r.scenario.reload > 0 {
 		rows = append(rows, [2]string{"reloads, link flaps", fmt.Sprintf("%d, %d", r.Reloads, r.Flaps)})
 	}

@@ -27,6 +27,12 @@ type scenario struct {
 	reload time.Duration // how often the configuration is read again; 0: never
 	churn  int           // targets that are replaced by others with each reload
 	flap   time.Duration // how often the link goes down; 0: never
+
+	// cycle is after how long calm and burn begin anew; 0: there are none, and nobody
+	// looks every second. While it is calm nothing is reloaded, and burn has every CPU
+	// kept busy.
+	cycle      time.Duration
+	calm, burn span
 }
 
 // flapped is how long the link stays down.
@@ -45,7 +51,20 @@ var scenarios = []scenario{
 		reload: time.Second, churn: 4},
 	{name: "disturbed", what: "50,000 probes/s on two workers, reloads, a changing target list, link flaps", duration: time.Hour,
 		targets: 5000, packets: 10, interval: time.Second, workers: 2, scrape: 10 * time.Second,
-		reload: 5 * time.Second, churn: 50, flap: time.Minute},
+		reload: 5 * time.Second, churn: 50, flap: time.Minute,
+		cycle: 3 * time.Minute, calm: span{72 * time.Second, 112 * time.Second}, burn: span{130 * time.Second, 170 * time.Second}},
+}
+
+// span is a part of a cycle.
+type span struct{ from, to time.Duration }
+
+// in says whether a moment of the run lies in a part of its cycle.
+func (s scenario) in(part span, at time.Duration) bool {
+	if s.cycle == 0 {
+		return false
+	}
+	at %= s.cycle
+	return at >= part.from && at < part.to
 }
 
 func (s scenario) pps() float64 { return float64(s.targets*s.packets) / s.interval.Seconds() }
@@ -86,7 +105,7 @@ func (s scenario) run(binary, dir string, interrupted <-chan os.Signal) (*report
 }
 
 // disturb does to the program what the scenario says, and looks at it.
-func (s scenario) disturb(w *watcher, f files, interrupted <-chan os.Signal) error {
+func (s scenario) disturb(w *watcher, f files, interrupted <-chan os.Signal) (err error) {
 	never := make(<-chan time.Time)
 	every := func(d time.Duration) <-chan time.Time {
 		if d == 0 {
@@ -95,6 +114,13 @@ func (s scenario) disturb(w *watcher, f files, interrupted <-chan os.Signal) err
 		return time.Tick(d)
 	}
 	w.report.begin = time.Now()
+	if s.cycle > 0 {
+		seconds := watchSeconds(w)
+		defer func() { w.report.seconds, err = seconds.end(err) }()
+	}
+	turn := every(min(s.cycle, time.Second))
+	var burners burners
+	defer burners.stop()
 	end, scrape, reload, flap := time.After(s.duration), every(s.scrape), every(s.reload), every(s.flap)
 	up := never
 	for {
@@ -107,7 +133,14 @@ func (s scenario) disturb(w *watcher, f files, interrupted <-chan os.Signal) err
 			if err := w.look(); err != nil {
 				return err
 			}
+		case <-turn:
+			if err := burners.set(w.rig.prober, s.in(s.burn, time.Since(w.report.begin))); err != nil {
+				return err
+			}
 		case <-reload:
+			if s.in(s.calm, time.Since(w.report.begin)) {
+				continue
+			}
 			w.report.Reloads++
 			if err := f.write(w.report.Reloads); err != nil {
 				return err

@@ -29,9 +29,7 @@ type use struct {
 	sent, marked float64
 }
 
-// usage reads it from /proc (proc_pid_status(5), proc_stat(5),
-// Documentation/scheduler/sched-stats.rst). The threads that probe are those that
-// used the CPU most.
+// usage reads it from /proc (proc_pid_status(5)).
 func usage(pid, workers int) (use, error) {
 	var u use
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
@@ -49,11 +47,10 @@ func usage(pid, workers int) (use, error) {
 		return u, fmt.Errorf("count the process's descriptors: %w", err)
 	}
 	u.fds = len(fds)
-	threads, err := threadsOf(proc)
+	threads, err := threadsOf(pid)
 	if err != nil {
 		return u, err
 	}
-	slices.SortFunc(threads, func(a, b thread) int { return cmp.Compare(b.ran, a.ran) })
 	for i, t := range threads {
 		u.cpu, u.waiting = u.cpu+t.ran, u.waiting+t.waited
 		if i < workers {
@@ -61,18 +58,23 @@ func usage(pid, workers int) (use, error) {
 			u.preempted += t.preempted
 		}
 	}
-	u.stolen, err = stolen()
+	cpus, err := cpusSoFar()
+	u.stolen = cpus.stolen
 	return u, err
 }
 
 // thread is what one thread has had so far.
 type thread struct {
-	ran, waited time.Duration
-	preempted   float64
+	id          string
+	ran, waited time.Duration // waited for a CPU
+	preempted   float64       // how often it was taken off its CPU while it had work
 }
 
-func threadsOf(proc string) (all []thread, err error) {
-	tasks, err := filepath.Glob(filepath.Join(proc, "task/*"))
+// threadsOf reads what the threads of a process have had (proc_pid_status(5),
+// Documentation/scheduler/sched-stats.rst), that which used the CPU most first: the
+// threads that probe are the first ones.
+func threadsOf(pid int) (all []thread, err error) {
+	tasks, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task/*"))
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +87,7 @@ func threadsOf(proc string) (all []thread, err error) {
 		if err != nil {
 			continue
 		}
-		var t thread
+		t := thread{id: filepath.Base(task)}
 		if _, err := fmt.Sscan(string(stat), &t.ran, &t.waited); err != nil {
 			return nil, fmt.Errorf("%s/schedstat: %q: %w", task, stat, err)
 		}
@@ -94,6 +96,7 @@ func threadsOf(proc string) (all []thread, err error) {
 		}
 		all = append(all, t)
 	}
+	slices.SortFunc(all, func(a, b thread) int { return cmp.Compare(b.ran, a.ran) })
 	return all, nil
 }
 
@@ -104,16 +107,27 @@ func statusField(status []byte, name string) (float64, error) {
 	return strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(line, " kB")), 64)
 }
 
-// stolen is how long all CPUs together were with other virtual machines.
-func stolen() (time.Duration, error) {
+// cpus is what all CPUs together have done so far.
+type cpus struct {
+	stolen     time.Duration // that they were with other virtual machines
+	interrupts float64       // that they served, those of their timers included
+}
+
+// cpusSoFar reads it from /proc/stat (proc_stat(5)).
+func cpusSoFar() (c cpus, err error) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, fmt.Errorf("read the CPUs' time: %w", err)
+		return c, fmt.Errorf("read the CPUs' time: %w", err)
 	}
-	var cpu string
+	var name string
 	var ticks [8]int64 // of 10 ms (USER_HZ): user, nice, system, idle, iowait, irq, softirq, steal
-	if _, err := fmt.Sscan(string(stat), &cpu, &ticks[0], &ticks[1], &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]); err != nil {
-		return 0, fmt.Errorf("/proc/stat: %w", err)
+	if _, err := fmt.Sscan(string(stat), &name, &ticks[0], &ticks[1], &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]); err != nil {
+		return c, fmt.Errorf("/proc/stat: %w", err)
 	}
-	return time.Duration(ticks[7]) * 10 * time.Millisecond, nil
+	c.stolen = time.Duration(ticks[7]) * 10 * time.Millisecond
+	_, rest, _ := strings.Cut(string(stat), "\nintr ")
+	if _, err := fmt.Sscan(rest, &c.interrupts); err != nil {
+		return c, fmt.Errorf("/proc/stat: intr: %w", err)
+	}
+	return c, nil
 }
