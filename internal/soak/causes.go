@@ -44,12 +44,14 @@ func (s second) accounts(pace float64) (waiting, interrupts float64) {
 	return s.waited.Seconds()*pace + s.preempted, s.interrupts
 }
 
+// pace is how many probes are due on one thread, per second.
+func (r *report) pace() float64 { return r.scenario.pps() / float64(r.scenario.workers) }
+
 // unaccounted is how many seconds had marks, in how many of these the window that ends
 // with them had more marks than waiting accounts for, and in how many more than
 // interrupts account for too. The seconds of the first window are not among them.
 func (r *report) unaccounted() (marked, beyondWaiting, beyondAll int) {
-	pace := r.scenario.pps() / float64(r.scenario.workers) // of a thread
-	told := r.scenario.told()
+	pace, told := r.pace(), r.scenario.told()
 	for _, s := range r.seconds {
 		if s.marked == 0 || s.at < window+told {
 			continue
@@ -104,6 +106,11 @@ func (r *report) causeRows() [][2]string {
 	}
 	slices.SortFunc(waited, cmp.Compare)
 	least, most := waited[len(waited)/10], waited[len(waited)-1-len(waited)/10]
+	var all second
+	for _, s := range r.seconds {
+		all.add(s)
+	}
+	waiting, interrupts := all.accounts(r.pace())
 	marked, beyondWaiting, beyondAll := r.unaccounted()
 	return [][2]string{
 		{"marked in calm stretches", r.markedIn(calm)},
@@ -111,6 +118,7 @@ func (r *report) causeRows() [][2]string {
 		{"marked in the other seconds", r.markedIn(func(s second) bool { return !calm(s) && !burn(s) })},
 		{"marked in the tenth that waited least", r.markedIn(func(s second) bool { return s.wait() <= least })},
 		{"marked in the tenth that waited most", r.markedIn(func(s second) bool { return s.wait() >= most })},
+		{"marked; waiting, interrupts account for at most", fmt.Sprintf("%.0f; %.0f, %.0f", all.marked, waiting, interrupts)},
 		{"seconds with marked samples", fmt.Sprint(marked)},
 		{"of these with more than waiting accounts for", fmt.Sprint(beyondWaiting)},
 		{"of these with more than interrupts do too", fmt.Sprint(beyondAll)},

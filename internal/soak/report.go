@@ -54,8 +54,8 @@ func (r *report) shown(what string) string {
 }
 
 // during is what the program needed, by the median look, from one part of the
-// run to another, 0 to 1. Memory goes up and down with the collector, so single
-// looks say little.
+// run to another, 0 to 1. Memory goes up and down with the collector, and a
+// descriptor is there while somebody asks, so single looks say little.
 func (r *report) during(from, to float64) use {
 	var looks []use
 	for _, u := range r.usage {
@@ -68,9 +68,8 @@ func (r *report) during(from, to float64) use {
 	}
 	looks = slices.SortedFunc(slices.Values(looks), func(a, b use) int { return cmp.Compare(a.rss, b.rss) })
 	u := looks[len(looks)/2]
-	for _, l := range looks {
-		u.fds = max(u.fds, l.fds)
-	}
+	looks = slices.SortedFunc(slices.Values(looks), func(a, b use) int { return cmp.Compare(a.fds, b.fds) })
+	u.fds = looks[len(looks)/2].fds
 	return u
 }
 

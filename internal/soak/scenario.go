@@ -52,7 +52,7 @@ var scenarios = []scenario{
 	{name: "disturbed", what: "50,000 probes/s on two workers, reloads, a changing target list, link flaps", duration: time.Hour,
 		targets: 5000, packets: 10, interval: time.Second, workers: 2, scrape: 10 * time.Second,
 		reload: 5 * time.Second, churn: 50, flap: time.Minute,
-		cycle: 3 * time.Minute, calm: span{72 * time.Second, 112 * time.Second}, burn: span{130 * time.Second, 170 * time.Second}},
+		cycle: 3 * time.Minute, calm: span{72 * time.Second, 112 * time.Second}, burn: span{130 * time.Second, 150 * time.Second}},
 }
 
 // span is a part of a cycle.

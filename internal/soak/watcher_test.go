@@ -78,3 +78,30 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 }
+
+// TestGrowth holds that memory and descriptors which grow with time are told from those
+// that come and go.
+func TestGrowth(t *testing.T) {
+	for name, c := range map[string]struct {
+		rss  func(i int) float64 // MB, i tenths of a percent of the run
+		fds  func(i int) int
+		want string
+	}{
+		"level":               {func(int) float64 { return 190 }, func(int) int { return 27 }, ""},
+		"up and down":         {func(i int) float64 { return 190 + float64(i%7)*8 }, func(i int) int { return 27 + i%50/49 }, ""},
+		"grows at first":      {func(i int) float64 { return min(190, 100+float64(i)) }, func(i int) int { return min(27, 10+i/4) }, ""},
+		"now and then, late":  {func(i int) float64 { return 190 + float64(i/995)*100 }, func(i int) int { return 27 + i/995*10 }, ""},
+		"20 MB in the hour":   {func(i int) float64 { return 190 + float64(i)*0.02 }, func(int) int { return 27 }, ""},
+		"50 MB in the hour":   {func(i int) float64 { return 190 + float64(i)*0.05 }, func(int) int { return 27 }, "memory grew from 202 to 232"},
+		"one in each quarter": {func(int) float64 { return 190 }, func(i int) int { return 27 + i/250 }, "descriptors grew from 28 to 30"},
+	} {
+		r := &report{scenario: scenario{name: "s", targets: 1, packets: 1, interval: time.Second}, Ran: time.Hour, Wire: wire{Answered: 100},
+			sums: map[string]map[string]float64{"sent": {"": 100}, "steered": {"": 100}}}
+		for i := range 1000 {
+			r.usage = append(r.usage, use{at: time.Duration(i) * time.Hour / 1000, rss: c.rss(i) * 1e6, fds: c.fds(i)})
+		}
+		if err := r.verdict(); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: verdict %v, want %q", name, err, c.want)
+		}
+	}
+}
