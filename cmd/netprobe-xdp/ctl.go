@@ -105,30 +105,31 @@ func (f *ctlFlags) command(cmd *cobra.Command, run func(ctx context.Context, cmd
 			return err
 		}
 		defer c.Close()
-		return ofDaemon(cmd.Context(), run(cmd.Context(), cmd, c, args))
+		return ofDaemon(cmd, run(cmd.Context(), cmd, c, args))
 	}
 	return cmd
 }
 
-// ofDaemon gives an error of the control API its exit code, and takes from its text
-// what could drive a terminal.
-func ofDaemon(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil {
+// ofDaemon gives an error of the control API its exit code and words for a command
+// line, which these targets were typed on, and takes from them what could drive a
+// terminal.
+func ofDaemon(cmd *cobra.Command, err error, targets ...string) error {
+	if err == nil || cmd.Context().Err() != nil {
 		return err
 	}
 	e, ok := errors.AsType[*client.Error](err)
 	if !ok {
 		return err
 	}
-	code := exitcode.Unavailable
+	code, text := exitcode.Unavailable, e.Error()
 	var p *api.Problem
 	switch {
 	case errors.Is(err, client.ErrPermission), errors.Is(err, client.ErrUnauthorized):
 		code = exitcode.NoPermission
 	case errors.As(err, &p) && e.Kind == nil:
-		code = exitcode.Runtime
+		code, text = exitcode.Runtime, typed(cmd, p, targets...).Error()
 	}
-	return exitcode.With(code, errors.New(screen.Printable(e.Error())))
+	return exitcode.With(code, errors.New(screen.Printable(text)))
 }
 
 // ofConfig is the error of a reload: the faults of the configuration in the words

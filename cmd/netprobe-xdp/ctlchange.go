@@ -74,7 +74,7 @@ icmp://HOST or HOST. Its name is the host, with the port where there is one.`,
 		}
 		done, err := c.AddTargets(ctx, req)
 		if err != nil {
-			return err
+			return ofDaemon(cmd, err, args...)
 		}
 		return f.reloaded(cmd, done)
 	})

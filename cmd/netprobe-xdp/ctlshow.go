@@ -100,7 +100,7 @@ func statusOf(cmd *cobra.Command, o client.Options) (*ctl.Daemon, error) {
 	if d.Info, err = c.Info(cmd.Context()); err == nil {
 		d.Status, err = c.Status(cmd.Context())
 	}
-	return d, ofDaemon(cmd.Context(), err)
+	return d, ofDaemon(cmd, err)
 }
 
 // addQuery adds the flags that choose targets.

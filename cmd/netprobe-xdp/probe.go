@@ -3,8 +3,6 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,11 +19,10 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/logging"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/oneshot"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
-	"github.com/netprobe-xdp/netprobe-xdp/pkg/client"
 )
 
 // probeFlags are what the command line of probe says.
@@ -196,7 +193,7 @@ func (f *probeFlags) read(cmd *cobra.Command, args []string) error {
 	}
 	checked, problem := oneshot.Check(*r)
 	if problem != nil {
-		return probeUsage(cmd, "%v", problem)
+		return probeUsage(cmd, "%v", typed(cmd, problem, f.typed()...))
 	}
 	demand := checked.Lay(nil).Demand()
 	if !cmd.Flags().Changed("interval") && f.rate == "" && demand > usualRate {
@@ -246,7 +243,7 @@ func (f *probeFlags) run(cmd *cobra.Command) error {
 	}
 	err := f.probe(cmd, once, emit)
 	if err != nil {
-		return probeFailure(err)
+		return f.failure(cmd, err)
 	}
 	answered, silent, err := f.printer.End()
 	switch {
@@ -260,103 +257,28 @@ func (f *probeFlags) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// probeFailure gives an error the exit code that fping would have.
-func probeFailure(err error) error {
+// typed are the targets as they were typed.
+func (f *probeFlags) typed() []string {
+	var all []string
+	for i := range f.request.Targets {
+		all = append(all, f.request.Targets[i].Name)
+	}
+	return all
+}
+
+// failure gives an error the exit code that fping would have, and words for a command
+// line.
+func (f *probeFlags) failure(cmd *cobra.Command, err error) error {
 	code := exitcode.ProbeSystem
-	if _, ok := errors.AsType[*api.Problem](err); ok || exitcode.Of(err) == exitcode.Usage {
+	if exitcode.Of(err) == exitcode.Usage {
 		code = exitcode.ProbeUsage
 	}
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		if code = exitcode.ProbeUsage; len(p.Errors) > 0 {
+			err = errors.New(screen.Printable(typed(cmd, p, f.typed()...).Error()))
+		}
+	}
 	return exitcode.With(code, err)
-}
-
-// probe lets the daemon probe that holds the interface, or does it itself.
-func (f *probeFlags) probe(cmd *cobra.Command, once prober.Once, emit func(api.ProbeEvent)) error {
-	ctx := cmd.Context()
-	socket, err := f.daemon(cmd)
-	if err != nil {
-		return err
-	}
-	if socket == "" {
-		return prober.Probe(ctx, f.Options, once, emit)
-	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "netprobe-xdp: the daemon on %s probes, within its own caps\n", socket)
-	c, err := client.New(client.Options{Socket: socket})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	// Whoever hangs up is told no sums: they are added up here too, of as many probes
-	// as may well be told one by one.
-	var heard oneshot.Heard
-	r := once.ProbeRequest
-	if checked, problem := oneshot.Check(r); problem == nil && checked.Lay(nil).Probes() <= oneshot.MostHeard {
-		r.Quiet = false
-	}
-	for e, err := range c.Probe(ctx, r) {
-		switch {
-		case err != nil && ctx.Err() == nil:
-			return err
-		case err != nil && r.Quiet:
-			return fmt.Errorf("interrupted: of more than %d probes the daemon tells what came of them at the end only", oneshot.MostHeard)
-		case err != nil:
-			heard.End(emit)
-			return nil
-		}
-		if single := heard.Event(e); !single || !once.Quiet {
-			emit(e)
-		}
-	}
-	return nil
-}
-
-// daemon returns the socket of the daemon that is asked: the one that is named, which
-// has to have the interfaces that are, or the one that probes through one of them.
-// "": none says so.
-func (f *probeFlags) daemon(cmd *cobra.Command) (string, error) {
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
-	defer cancel()
-	here, notHere := netdev.NetNS(f.NetNS) // whoever opens the interfaces says what is wrong with it
-	if named := socketOf(f.socket); named != "" {
-		info, err := infoOf(ctx, named)
-		if err != nil {
-			return "", err
-		}
-		for _, name := range f.Ifaces {
-			switch {
-			case !slices.Contains(info.Interfaces, name):
-				err = usageError(cmd, fmt.Sprintf("the daemon on %s has no interface %s, but %s; name one of these, none, or another daemon by --socket or %s",
-					named, name, cmp.Or(strings.Join(info.Interfaces, ", "), "none"), socketVar))
-			case notHere != nil:
-				err = notHere
-			case info.NetNS != here: // names are the namespace's own
-				err = usageError(cmd, fmt.Sprintf("the interface %s of the daemon on %s is in another network namespace; name that by --netns, or leave out --iface", name, named))
-			}
-		}
-		return named, err
-	}
-	if notHere != nil {
-		return "", nil
-	}
-	for _, socket := range api.Sockets() {
-		info, err := infoOf(ctx, socket)
-		if err != nil || info.NetNS != here {
-			continue
-		}
-		if slices.ContainsFunc(f.Ifaces, func(name string) bool { return slices.Contains(info.Interfaces, name) }) {
-			return socket, nil
-		}
-	}
-	return "", nil
-}
-
-// infoOf asks the daemon on a socket what it is.
-func infoOf(ctx context.Context, socket string) (*api.Info, error) {
-	c, err := client.New(client.Options{Socket: socket})
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	return c.Info(ctx)
 }
 
 // terminal says whether w is one.

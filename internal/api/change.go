@@ -47,7 +47,7 @@ func (p *pace) wait(now time.Time) time.Duration {
 func (h *handler) change(w http.ResponseWriter, r *http.Request, do func() error) error {
 	if h.pace.wait(time.Now()) > 0 {
 		w.Header().Set("Retry-After", "1")
-		return NewProblem(http.StatusTooManyRequests, "too many changes; ask again in a second, and for many targets in one request")
+		return NewProblem(http.StatusTooManyRequests, "too many changes; ask again in a second, and for many targets at once")
 	}
 	return h.inTurn(h.changes, r, do)
 }

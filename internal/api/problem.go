@@ -60,7 +60,7 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, v any, mayBeAbsen
 		}
 	}
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return NewProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes; send it in parts", tooLarge.Limit))
+		return NewProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than %d bytes; ask for less at once", tooLarge.Limit))
 	}
 	if one {
 		return NewProblem(http.StatusBadRequest, "the body goes on after its JSON value; send one")
@@ -70,7 +70,7 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, v any, mayBeAbsen
 			wire.FieldError{Field: "/" + strings.ReplaceAll(wrong.Field, ".", "/"), Detail: "read " + wrong.Value + "; allowed: " + kindOf(wrong)})
 	}
 	if name, ok := strings.CutPrefix(err.Error(), `json: unknown field "`); ok {
-		return NewProblem(http.StatusBadRequest, "a field is not known", wire.FieldError{Field: "/" + strings.TrimSuffix(name, `"`), Detail: "not a field that is known; remove it, or look at /openapi.yaml"})
+		return NewProblem(http.StatusBadRequest, "a field is not known", wire.FieldError{Field: "/" + strings.TrimSuffix(name, `"`), Detail: "not a field of this version, "+wire.Version+"; leave it out"})
 	}
 	return NewProblem(http.StatusBadRequest, "the body is no JSON: "+err.Error())
 }

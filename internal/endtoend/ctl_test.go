@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,9 +100,13 @@ func TestCtl(t *testing.T) {
 		return p
 	}
 	p := start()
+	http := regexp.MustCompile(`GET|POST|DELETE|\?[a-z]+=|/api/v1| body| /(targets|owner|lifetime)`) // nobody types that
 	ctl := func(w place, code int, want, line string) outcome {
 		t.Helper()
 		got := w.run(t, append([]string{"ctl"}, strings.Fields(line)...)...)
+		if http.MatchString(got.stderr) {
+			t.Errorf("ctl %s speaks HTTP: %s", line, got.stderr)
+		}
 		if got.code != code || !strings.Contains(got.stdout+got.stderr, want) || code != 0 && strings.Count(got.stderr, "\n") != 1 {
 			t.Errorf("ctl %s: %+v, want %d and %q", line, got, code, want)
 		}
@@ -114,12 +119,26 @@ func TestCtl(t *testing.T) {
 	ctl(on, 0, a.Name, "status "+a.Name)
 	ctl(on, exitcode.Unavailable, "has no interface eth7", "status eth7")
 	ctl(on, 0, "four", "targets --sort worst --limit 5")
-	ctl(on, exitcode.Runtime, "allowed: name, worst", "targets --sort beauty")
-	ctl(on, exitcode.Runtime, `no target "x"`, "target x")
+	ctl(on, exitcode.Runtime, "--sort: read \"beauty\"; allowed: name, worst", "targets --sort beauty")
+	ctl(on, exitcode.Runtime, "--limit: read", "targets --limit 10001")
+	for _, line := range []string{"target x", "pause x", "resume x", "remove x", "debug x"} {
+		ctl(on, exitcode.Runtime, `there is no target "x"; "netprobe-xdp ctl targets" lists those`, line)
+	}
+	ctl(on, exitcode.Runtime, "no target is added: icmp://127.0.0.1: ", "add icmp://192.0.2.2 icmp://127.0.0.1")
+	ctl(on, exitcode.Runtime, "no target is added: --timeout: ", "add icmp://192.0.2.2 --timeout 900h")
+	ctl(on, exitcode.Runtime, "no target is added: --name: ", "add icmp://192.0.2.2 --name é")
+	ctl(on, exitcode.Runtime, "no target is added: --name: the target \"four\" is there already", "add icmp://192.0.2.2 --name four")
+	ctl(on, exitcode.Runtime, "no target is added: --group: ", "add icmp://192.0.2.2 --group x")
+	ctl(on, exitcode.Runtime, "no target is added: --packets: ", "add icmp://192.0.2.2 --packets 100000000000")
+	ctl(on, exitcode.Runtime, "no target is added: --label: ", "add icmp://192.0.2.2 --label a-b=c")
+	ctl(on, exitcode.Runtime, "no target is added: --family: ", "add icmp://192.0.2.2 --family ipv5")
+	ctl(on, exitcode.Runtime, "nothing is changed: --lifetime: ", "add icmp://192.0.2.2 --lifetime 2000000h")
+	ctl(on, exitcode.Runtime, "nothing is changed: --for: ", "pause four --for 2000000h")
+	ctl(on, exitcode.Runtime, "is from the configuration; remove it there and reload, or pause it", "remove four")
 	ctl(on, exitcode.Usage, "allowed: tcp://", "add http://192.0.2.2")
 	ctl(on, exitcode.Usage, "did you mean status", "statos")
 	ctl(on, 0, "enabled   gw", "add icmp://192.0.2.2 --name gw --lifetime 1h")
-	ctl(on, exitcode.Runtime, "of the owner", "remove gw --owner bob")
+	ctl(on, exitcode.Runtime, `no target is removed: --owner: read "bob"; allowed: "ann@`, "remove gw --owner bob")
 	ctl(on, 0, "paused gw", "pause gw --for 2h")
 	ctl(on, 0, "paused for 1 h", "targets --filter gw")
 	ctl(on, 0, "resumed gw", "resume gw")

@@ -112,8 +112,9 @@ func TestProbeBesideDaemon(t *testing.T) {
 
 	// The caps are the daemon's, whatever is allowed here.
 	for _, tt := range [][]string{
-		{"192.0.2.0/25", "--rate", "15k", "safety.max_prefix_pps"},
-		{"192.0.2.3", "198.18.0.0/16", "--rate", "50k", "safety.max_pps"},
+		{"192.0.2.0/25", "--rate", "15k", "--rate: 15000 probes/s are asked for; safety.max_prefix_pps"},
+		{"192.0.2.3", "198.18.0.0/16", "--rate", "50k", "--rate: 50000 probes/s are asked for; safety.max_pps"},
+		{"127.0.0.1", "carried out: 127.0.0.1: 127.0.0.1 is in"},
 	} {
 		got := place{host: a.Host}.run(t, append([]string{"probe", "--iface", a.Name, "--allow-rate", "-c", "1"}, tt[:len(tt)-1]...)...)
 		if got.code != exitcode.ProbeUsage || !strings.Contains(got.stderr, tt[len(tt)-1]) {

@@ -258,7 +258,7 @@ func (p *prober) removeTarget(ctx context.Context, name, owner string) error {
 			return server.NewProblem(http.StatusConflict, fmt.Sprintf("the target %q is from %s; remove it there and reload, or pause it", name, described(from)))
 		}
 		if one.owner != owner {
-			return server.NewProblem(http.StatusConflict, fmt.Sprintf("the target %q is of the owner %q, not of %q; say so with ?owner=", name, one.owner, owner))
+			return server.NewProblem(http.StatusConflict, "no target is removed", api.FieldError{Field: "owner", Detail: fmt.Sprintf("read %q; allowed: %q, who added the target", owner, one.owner)})
 		}
 		next := maps.Clone(p.added)
 		delete(next, name)

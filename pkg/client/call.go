@@ -218,7 +218,7 @@ func (c *Client) read(body io.Reader, most int64) ([]byte, error) {
 func (c *Client) interrupted(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return c.failed(nil, err, "%s: the answer did not end in time; try again, or give it longer", c.where)
+		return c.failed(nil, err, "%s: the answer did not end in time; try again", c.where)
 	case cut(err):
 		return c.failed(ErrCut, err, "%s: the connection was cut: the daemon ended or restarts; try again", c.where)
 	}

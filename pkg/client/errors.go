@@ -66,7 +66,7 @@ func (c *Client) unreached(err error) error {
 	unix := c.o.Server == ""
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
-		return c.failed(nil, err, "%s: no answer in time: the daemon is busy or cannot be reached; try again, or give it longer", c.where)
+		return c.failed(nil, err, "%s: no answer in time: the daemon is busy or cannot be reached; try again", c.where)
 	case unix && errors.Is(err, fs.ErrNotExist):
 		return c.failed(ErrNotRunning, err, "no netprobe-xdp at %s: there is no such socket; start one, or name the socket of one that runs", c.where)
 	case unix && errors.Is(err, syscall.ECONNREFUSED):
