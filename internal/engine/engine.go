@@ -94,6 +94,7 @@ type Engine struct {
 	byHop    map[netip.Addr]uint32
 	taken    map[netip.Addr]netip.Addr // next hops of equal cost that were said to be taken, by destination
 	inTheWay *flow                     // of another worker, when a leg needed it
+	noneLeft map[packet.Flow]struct{}  // our and a target's addresses all of whose echo identifiers have users
 	waiting  map[uint32]bool           // targets that need a flow they cannot have yet: whether it has no users
 	astray   []string                  // targets whose route leaves by another interface
 	deadHops map[uint32]int64          // next hops without flows, since, ns
@@ -112,7 +113,7 @@ func New(o Options) (*Engine, error) {
 		Options: o, tick: int64(o.Tick),
 		numbers: map[netip.Addr]uint32{}, moved: map[uint32]netip.Addr{}, classes: map[classKey]*class{}, renamed: map[uint32]*result.Kind{}, fresh: map[uint32]int{},
 		staged: map[uint32]uint32{}, retired: map[uint32]retired{}, dead: map[uint32]int64{}, leaving: map[uint32]leaving{},
-		byHop: map[netip.Addr]uint32{}, taken: map[netip.Addr]netip.Addr{}, deadHops: map[uint32]int64{},
+		byHop: map[netip.Addr]uint32{}, taken: map[netip.Addr]netip.Addr{}, deadHops: map[uint32]int64{}, noneLeft: map[packet.Flow]struct{}{},
 		maxFrame: o.MaxFrame,
 		verifier: packet.NewVerifier(o.Secret),
 		seed:     maphash.MakeSeed(),

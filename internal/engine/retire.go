@@ -132,6 +132,7 @@ func (e *Engine) release(n uint32) {
 	}
 	if f.users--; f.users == 0 {
 		e.retired[n] = retired{e.clock.now(), time.Now().Add(rest)}
+		clear(e.noneLeft)
 	}
 }
 
@@ -139,18 +140,33 @@ func (e *Engine) release(n uint32) {
 // where possible, because identifiers are paths to devices that hash them, and
 // its own, because the flow is found by it. It returns false where all of an
 // address are taken.
+//
+// From its first choice a name goes on in steps of its own: one by one, it would
+// meet what others took for the same reason, ten times as often when few are left.
 func (e *Engine) identifier(key packet.Flow, t *target, group *plan.Group) (uint16, bool) {
+	key.LocalPort, key.RemotePort = 0, 0
+	if _, none := e.noneLeft[key]; none {
+		return 0, false
+	}
 	h := fnv.New32a()
 	h.Write([]byte(t.plan.Name + "\x00" + group.Name))
-	key.RemotePort = 0
-	first := uint16(h.Sum32()) | 1
-	for i := range 1 << 16 {
-		id := first + uint16(i)
+	sum := h.Sum32()
+	id, step := uint16(sum)|1, uint16(sum>>16)|1 // an odd step comes to every one
+	pair, used := key, 0
+	for range 1 << 16 {
 		key.LocalPort = id
+		n, f := e.lookup(e.Secret.Hash(&key), &key)
 		// Its own of a moment ago, before the route went and came, will do.
-		if n, f := e.lookup(e.Secret.Hash(&key), &key); n == 0 || f.users == 0 && f.owner == t.owner() && !t.plan.Once {
+		if n == 0 || f.users == 0 && f.owner == t.owner() && !t.plan.Once {
 			return id, true
 		}
+		if f.users > 0 {
+			used++
+		}
+		id += step
+	}
+	if used == 1<<16 { // nobody gets one before one is given up
+		e.noneLeft[pair] = struct{}{}
 	}
 	return 0, false
 }
