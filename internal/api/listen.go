@@ -20,47 +20,69 @@ import (
 // socketMode: the owner and the group may ask, nobody else.
 const socketMode = 0o660
 
+// What may be where a socket is to be.
+var (
+	errNoSocket = errors.New("something that is no socket is there")
+	errAnswers  = errors.New("another program answers there")
+)
+
 // listenSocket makes a UNIX socket at path, for its owner and the members of group.
-// One that is there already is taken over when nobody answers on it. Its error
-// carries the exit code and says what to do.
-func listenSocket(path, group string) (*net.UnixListener, error) {
-	fault := func(code int, err error, todo string) error {
-		return exitcode.With(code, fmt.Errorf("control API on %s: %w; %s", path, err, todo))
+// One that is there already is taken over when nobody answers on it: of several who
+// come at once, by one. Its error carries the exit code and says what to do.
+func listenSocket(path, group string) (l *net.UnixListener, err error) {
+	if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+		err = alone(path, func() (err error) {
+			if err = vacant(path); err == nil {
+				l, err = makeSocket(path, group)
+			}
+			return err
+		})
 	}
-	explain := func(err error) error {
-		switch {
-		case errors.Is(err, fs.ErrPermission):
-			return fault(exitcode.NoPermission, err, "name another api.socket, in a folder that the user who runs this may write to")
-		default:
-			return fault(exitcode.Unavailable, err, "name another api.socket, or \"\" for none")
-		}
+	if err == nil {
+		return l, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, explain(err)
+	code, todo := exitcode.Unavailable, `name another api.socket, or "" for none`
+	switch {
+	case errors.Is(err, errNoSocket):
+		todo = "remove it, or name another api.socket"
+	case errors.Is(err, errAnswers):
+		todo = "end it, or name another api.socket, such as /run/netprobe-xdp/IFACE.sock"
+	case errors.Is(err, fs.ErrPermission):
+		code, todo = exitcode.NoPermission, "name another api.socket, in a folder that the user who runs this may write to"
 	}
-	switch there, err := os.Lstat(path); {
+	return nil, exitcode.With(code, fmt.Errorf("control API on %s: %w; %s", path, err, todo))
+}
+
+// vacant is nil when nothing is at path but perhaps a socket on which nobody answers.
+func vacant(path string) error {
+	there, err := os.Lstat(path)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		return nil
 	case err != nil:
-		return nil, explain(err)
+		return err
 	case there.Mode()&fs.ModeSocket == 0:
-		return nil, fault(exitcode.Unavailable, errors.New("something that is no socket is there"), "remove it, or name another api.socket")
-	default:
-		c, err := net.DialTimeout("unix", path, time.Second)
-		if err == nil {
-			c.Close()
-			return nil, fault(exitcode.Unavailable, errors.New("another program answers there"), "end it, or name another api.socket, such as /run/netprobe-xdp/IFACE.sock")
-		}
-		if !errors.Is(err, syscall.ECONNREFUSED) {
-			return nil, explain(err)
-		}
+		return errNoSocket
 	}
-	// It gets its name when its owner and mode are right, which also takes the
-	// place of a stale one.
-	made := path + ".new" + strconv.Itoa(os.Getpid())
-	_ = os.Remove(made)
+	c, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
+		c.Close()
+		return errAnswers
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil
+	}
+	return err
+}
+
+// makeSocket makes a socket and gives it its name when its owner and mode are right,
+// which also takes the place of a stale one. Only one at a time may do so.
+func makeSocket(path, group string) (*net.UnixListener, error) {
+	made := path + ".new"
+	_ = os.Remove(made) // of one who was killed here
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
 	err = give(made, group)
@@ -70,7 +92,7 @@ func listenSocket(path, group string) (*net.UnixListener, error) {
 	if err != nil {
 		l.Close()
 		_ = os.Remove(made)
-		return nil, explain(err)
+		return nil, err
 	}
 	return l, nil
 }
@@ -102,10 +124,4 @@ func listenTCP(addr string) (net.Listener, error) {
 		return nil, exitcode.With(exitcode.Unavailable, fmt.Errorf("control API: %w; choose another api.listen", err))
 	}
 	return l, nil
-}
-
-// sameFile says whether two paths, or a path and what was there once, are one.
-func sameFile(path string, was fs.FileInfo) bool {
-	now, err := os.Lstat(path)
-	return err == nil && os.SameFile(now, was)
 }

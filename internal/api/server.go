@@ -134,8 +134,13 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close gives back what was taken.
 func (s *Server) Close() error {
 	var errs []error
-	if s.made != nil && sameFile(s.opt.Socket, s.made) {
-		errs = append(errs, os.Remove(s.opt.Socket))
+	if ours := func() bool { return s.made != nil && sameFile(s.opt.Socket, s.made) }; ours() {
+		errs = append(errs, alone(s.opt.Socket, func() error {
+			if !ours() { // another one has taken its place
+				return nil
+			}
+			return os.Remove(s.opt.Socket)
+		}))
 	}
 	s.made = nil
 	for _, l := range []net.Listener{s.socket, s.listener} {
