@@ -63,6 +63,7 @@ func (e *Engine) classOf(p *plan.Target, g *plan.Group) *class {
 	}
 	c = &class{
 		classKey: key, spare: make([][]*openRound, len(e.workers)),
+		kick: kickOf(p.Type.Proto, p.Family),
 		kind: e.kindOf(kindKey{p.Type.Metric, p.Family, p.State, g.Name}),
 	}
 	timeout := p.Timeout

@@ -8,11 +8,14 @@ package engine
 type flight struct {
 	sent       int64 // ns of the monotonic clock, just before the kick
 	slot       uint32
-	bracket    uint32 // ns the kick took: how uncertain sent is
+	bracket    uint32 // ns the kick took: how uncertain sent is; and shared
 	round      uint32 // of the target
 	probe      uint32 // of the round
 	next, prev uint32 // flights in the same expiry queue; prev 0: in none
 }
+
+// took is how long the kick took, ns.
+func (f *flight) took() uint32 { return f.bracket &^ shared }
 
 // queued says whether the flight is in an expiry queue.
 func (f *flight) queued() bool { return f.prev != 0 }

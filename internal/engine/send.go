@@ -3,8 +3,6 @@
 package engine
 
 import (
-	"math"
-
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
@@ -150,10 +148,11 @@ func (w *worker) kick() {
 		// The kernel's own announcement of it may come a second later (net/core/link_watch.c).
 		e.suspects.add(before, after, result.WentDown, w.longestTimeout())
 	}
+	bracket := bracketOf(after-before, len(w.kicks))
 	for i, k := range w.kicks {
 		fl := w.flights.at(k.flight)
 		if i < sent {
-			fl.sent, fl.bracket = before, uint32(min(after-before, math.MaxUint32))
+			fl.sent, fl.bracket = before, bracket
 			w.expiries[k.series.class.expiry].push(k.flight)
 			w.queued++
 			if on := k.series.watch.Load(); on != nil {

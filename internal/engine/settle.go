@@ -3,8 +3,6 @@
 package engine
 
 import (
-	"time"
-
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
 
@@ -52,10 +50,6 @@ func (w *worker) expire(seen int64) {
 		}
 	}
 }
-
-// uncertainty is how much longer than the running median a kick may take
-// before the sample is marked, ns.
-const uncertainty = int64(20 * time.Microsecond)
 
 // settle counts the probe of a flight whose slot another worker found the answer
 // for. Only the owner calls it.
@@ -111,7 +105,7 @@ func (w *worker) conclude(n uint32, word, outcome, received uint64) bool {
 		r.AnswerWithoutTime()
 		e.noteLost(l, fl.round)
 	default:
-		marked := w.mark(int64(fl.bracket))
+		marked := w.mark(s, fl.bracket)
 		if marked {
 			marks = uncertain
 		}
@@ -132,20 +126,4 @@ func (w *worker) conclude(n uint32, word, outcome, received uint64) bool {
 	}
 	w.finish(s, r)
 	return true
-}
-
-// mark says whether a kick took unusually long, and lets the running median
-// follow: a step towards each observation, so that half lie on either side.
-func (w *worker) mark(bracket int64) bool {
-	if w.median == 0 {
-		w.median = bracket
-		return false
-	}
-	step := max(16, w.median/32)
-	if bracket > w.median {
-		w.median += step
-	} else {
-		w.median -= step
-	}
-	return bracket > w.median+uncertainty
 }

@@ -53,6 +53,7 @@ type class struct {
 	classKey
 	kind   *result.Kind   // of those that nobody relabelled. Control only
 	expiry int            // number of the timeout's expiry queue, the same on all workers
+	kick   uint8          // which of a worker's medians is that of its kicks
 	spare  [][]*openRound // rounds to use again, by worker
 }
 
@@ -75,6 +76,7 @@ type leg struct {
 	long   uint32 // number of its history where a round has several probes; 0: short
 	told   bool   // the log knows why it cannot be sent. Control only
 	round  uint8  // of the newest entry of short, its low bits. Owner only
+	median median // of the first of a series: how long the series' kicks take. Owner only
 }
 
 // unsendable says that a leg has no flow; the reason is in the low bits.

@@ -298,7 +298,7 @@ func (w *worker) noteSent(on *Watch, k kicked, fl *flight) {
 		return
 	}
 	sl := w.engine.slots.at(fl.slot)
-	n := note{kind: Sent, target: k.series.target, round: fl.round, probe: fl.probe, slot: fl.slot, sent: fl.sent, at: fl.sent, bracket: fl.bracket}
+	n := note{kind: Sent, target: k.series.target, round: fl.round, probe: fl.probe, slot: fl.slot, sent: fl.sent, at: fl.sent, bracket: fl.took()}
 	n.cameFrom(w.engine, w.engine.legs.at(sl.leg.Load()))
 	on.rings[w.number].put(&n)
 }
@@ -334,7 +334,7 @@ func (w *worker) noteReply(on *Watch, kind EventKind, s *series, slot uint32, wo
 func (w *worker) noteCounted(on *Watch, kind EventKind, cause, marks uint8, s *series, l *leg, fl *flight, word uint64, at int64) {
 	n := note{
 		kind: kind, cause: cause, marks: marks, target: s.target, round: fl.round, probe: fl.probe,
-		slot: fl.slot, gen: genOf(word), sent: fl.sent, at: at, bracket: fl.bracket,
+		slot: fl.slot, gen: genOf(word), sent: fl.sent, at: at, bracket: fl.took(),
 	}
 	n.cameFrom(w.engine, l)
 	on.rings[w.number].put(&n)

@@ -65,7 +65,7 @@ type worker struct {
 
 	guesses guesses
 
-	median int64 // running median of how long a kick takes, ns
+	medians [kickKinds]median // of how long a kick takes, by kind of probe
 
 	inboxes []inbox // answers that other workers saw to probes of this one, by worker
 
