@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,6 +123,9 @@ func ofDaemon(cmd *cobra.Command, err error, targets ...string) error {
 		return err
 	}
 	code, text := exitcode.Unavailable, e.Error()
+	if others := slices.DeleteFunc(api.Sockets(), func(s string) bool { return s == e.Where }); errors.Is(err, client.ErrNotRunning) && e.Where == api.DefaultSocket && len(others) > 0 {
+		text = fmt.Sprintf("no netprobe-xdp at %s; there are others: name one of them by --socket or %s: %s", e.Where, socketVar, strings.Join(others, ", "))
+	}
 	var p *api.Problem
 	switch {
 	case errors.Is(err, client.ErrPermission), errors.Is(err, client.ErrUnauthorized):

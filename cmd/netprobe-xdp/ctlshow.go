@@ -17,91 +17,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/ctl"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
-	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/client"
 )
-
-func (f *ctlFlags) newStatus() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "status [IFACE...]",
-		Short: "how a daemon fares: queues, rates, drops, modes",
-		Long: `status shows how a daemon fares. Without a socket, a server or an interface it
-shows every daemon that has a socket on this machine. With IFACE it asks the one
-that systemd started for that interface, otherwise the default one.`,
-		Example: `  netprobe-xdp ctl status
-  netprobe-xdp ctl status eth0 -o json`,
-	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		o, err := f.options()
-		if err != nil {
-			return err
-		}
-		type question struct {
-			o     client.Options
-			iface string
-		}
-		var questions []question
-		here := o.Socket == "" && o.Server == "" // which daemon is ours to find out
-		for _, iface := range args {
-			q := question{o, iface}
-			if here {
-				if _, err := os.Stat(api.SocketOf(iface)); err == nil {
-					q.o.Socket = api.SocketOf(iface)
-				}
-			}
-			questions = append(questions, q)
-		}
-		if here && len(args) == 0 {
-			for _, socket := range api.Sockets() {
-				questions = append(questions, question{o: client.Options{Socket: socket}})
-			}
-		}
-		if len(questions) == 0 {
-			questions = []question{{o: o}}
-		}
-		all := []*ctl.Daemon{}
-		var errs []error
-		for _, q := range questions {
-			d, err := statusOf(cmd, q.o)
-			if err == nil && q.iface != "" && !d.Only(q.iface) {
-				err = exitcode.With(exitcode.Unavailable, fmt.Errorf("the daemon at %s has no interface %s", d.Where, q.iface))
-			}
-			if errs = append(errs, err); err == nil {
-				all = append(all, d)
-			}
-		}
-		if len(all) > 0 {
-			errs = append(errs, show(cmd, f.output, all, func(w io.Writer) error {
-				for i, d := range all {
-					if i > 0 {
-						fmt.Fprintln(w)
-					}
-					if err := ctl.WriteStatus(w, d); err != nil {
-						return err
-					}
-				}
-				return nil
-			}))
-		}
-		return errors.Join(errs...)
-	}
-	return cmd
-}
-
-func statusOf(cmd *cobra.Command, o client.Options) (*ctl.Daemon, error) {
-	c, err := client.New(o)
-	if err != nil {
-		return nil, usageError(cmd, err.Error())
-	}
-	defer c.Close()
-	d := &ctl.Daemon{Where: c.Where()}
-	if d.Info, err = c.Info(cmd.Context()); err == nil {
-		d.Status, err = c.Status(cmd.Context())
-	}
-	return d, ofDaemon(cmd, err)
-}
 
 // addQuery adds the flags that choose targets.
 func addQuery(cmd *cobra.Command, q *client.Query, sort string, limit int) {

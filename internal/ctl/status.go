@@ -22,14 +22,14 @@ import (
 // Daemon is one daemon and how it fares.
 type Daemon struct {
 	Where  string      `json:"where"` // its socket or URL
+	NetNS  string      `json:"-"`     // where its interfaces are, if that is another network namespace of this machine
 	Info   *api.Info   `json:"info"`
 	Status *api.Status `json:"status"`
 }
 
-// Only leaves out all interfaces but one, and says whether it is there.
-func (d *Daemon) Only(iface string) bool {
-	d.Status.Interfaces = slices.DeleteFunc(d.Status.Interfaces, func(i api.Interface) bool { return i.Name != iface })
-	return len(d.Status.Interfaces) > 0
+// Only leaves out all interfaces but some.
+func (d *Daemon) Only(ifaces ...string) {
+	d.Status.Interfaces = slices.DeleteFunc(d.Status.Interfaces, func(i api.Interface) bool { return !slices.Contains(ifaces, i.Name) })
 }
 
 // WriteStatus writes how a daemon fares.
@@ -44,6 +44,9 @@ func WriteStatus(w io.Writer, d *Daemon) error {
 		{"not sent", counts(s.NotSent)},
 		{"unknown", counts(s.Unknown)},
 		{"uncertain", fmt.Sprintf("%d round trips", s.Marked)},
+	}
+	if d.NetNS != "" {
+		rows = slices.Insert(rows, 1, []string{"namespace", d.NetNS})
 	}
 	if i.ConfigFile != "" {
 		rows = slices.Insert(rows, 1, []string{"configuration", i.ConfigFile})

@@ -72,8 +72,14 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, b.String())
 		}
 	}
-	if !d.Only("eth0") || d.Only("eth2") {
-		t.Error("Only")
+	if strings.Contains(b.String(), "namespace") {
+		t.Errorf("it is this namespace, and is named:\n%s", b.String())
+	}
+	b.Reset()
+	d.NetNS = "ns\x1b1"
+	d.Only("eth0", "eth7")
+	if err := WriteStatus(&b, d); err != nil || strings.Contains(b.String(), "eth1") || !strings.Contains(b.String(), "eth0") || !strings.Contains(b.String(), "\nnamespace  ns?1\n") {
+		t.Error(err, b.String())
 	}
 }
 

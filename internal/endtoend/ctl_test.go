@@ -117,7 +117,7 @@ func TestCtl(t *testing.T) {
 
 	ctl(on, 0, a.Name, "status")
 	ctl(on, 0, a.Name, "status "+a.Name)
-	ctl(on, exitcode.Unavailable, "has no interface eth7", "status eth7")
+	ctl(on, exitcode.Unavailable, "no daemon that answers has the interface eth7; "+socket+" has "+a.Name, "status eth7")
 	ctl(on, 0, "four", "targets --sort worst --limit 5")
 	ctl(on, exitcode.Runtime, "--sort: read \"beauty\"; allowed: name, worst", "targets --sort beauty")
 	ctl(on, exitcode.Runtime, "--limit: read", "targets --limit 10001")
@@ -202,6 +202,67 @@ func TestCtl(t *testing.T) {
 	}
 	if now := w.terminal(); now != w.before {
 		t.Errorf("the terminal was %+v and is %+v", w.before, now)
+	}
+}
+
+// TestCtlStatusOfSeveral: all daemons that have a socket on this machine are shown, with
+// the network namespace they are in; one that is dead is said to be, and hides none.
+func TestCtlStatusOfSeveral(t *testing.T) {
+	t.Parallel()
+	a, _ := pair(t)
+	b, _ := pair(t)
+	first, second := holding(t, a), holding(t, b)
+	dead := filepath.Join(filepath.Dir(first), "dead.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	// Other tests have daemons too: what is said of them is not looked at.
+	block := func(text, socket string) string {
+		for _, b := range strings.Split(text, "\n\ndaemon ") {
+			if strings.Contains(b, " at "+socket+"\n") {
+				return b
+			}
+		}
+		return ""
+	}
+	netns := func(of *lab.End) string { return "\nnamespace      " + of.Host.Netns + "\n" }
+	for name, tt := range map[string]struct {
+		where place
+		args  []string
+		shown [2]string // what is in the block of either
+		dead  bool
+		code  int
+	}{
+		"all":              {place{}, nil, [2]string{netns(a), netns(b)}, true, exitcode.Unavailable},
+		"by interface":     {place{}, []string{a.Name}, [2]string{netns(a), netns(b)}, false, exitcode.OK},
+		"from one of them": {place{host: a.Host}, []string{a.Name}, [2]string{"configuration", netns(b)}, false, exitcode.OK},
+		"none has it":      {place{}, []string{"eth7"}, [2]string{}, true, exitcode.Unavailable},
+	} {
+		got := tt.where.run(t, append([]string{"ctl", "status"}, tt.args...)...)
+		for i, socket := range []string{first, second} {
+			text := block(got.stdout, socket)
+			if (text == "") != (tt.shown[i] == "") || !strings.Contains(text, tt.shown[i]) {
+				t.Errorf("%s: of %s:\n%s\nwant %q", name, socket, got.stdout, tt.shown[i])
+			}
+		}
+		if got.code != tt.code || strings.Contains(got.stderr, "at "+dead+": nobody listens") != tt.dead {
+			t.Errorf("%s: exit code %d, want %d\n%s", name, got.code, tt.code, got.stderr)
+		}
+		if name == "from one of them" && strings.Contains(block(got.stdout, first), "namespace") {
+			t.Errorf("its own namespace is named:\n%s", got.stdout)
+		}
+		if name == "none has it" && !(strings.Contains(got.stderr, first+" has "+a.Name) && strings.Contains(got.stderr, second+" has "+b.Name)) {
+			t.Errorf("which interfaces there are is not said: %s", got.stderr)
+		}
+	}
+	if got := (place{}).run(t, "ctl", "targets"); got.code != exitcode.Unavailable || !strings.Contains(got.stderr, first) || !strings.Contains(got.stderr, second) || strings.Count(got.stderr, "\n") != 1 {
+		t.Errorf("nobody at the usual socket: %+v", got)
+	}
+	if got := (place{}).run(t, "ctl", "--socket", dead, "status", "eth7"); got.code != exitcode.Unavailable || got.stdout != "" || strings.Count(got.stderr, "\n") != 2 {
+		t.Errorf("nobody answers at all: %+v", got)
 	}
 }
 

@@ -80,6 +80,9 @@ func TestDo(t *testing.T) {
 	if byName != byPath || byName == mine || !strings.HasSuffix("net:["+strings.Split(byName, ":")[1]+"]", there) {
 		t.Errorf("%s is %q by name and %q by path, this is %q", there, byName, byPath, mine)
 	}
+	if name := NameOf(byName); name != s.name || NameOf("0:0") != "" {
+		t.Errorf("%s is called %q", byName, name)
+	}
 	failed := errors.New("as it should")
 	if err := Do(s.name, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("the function's error became %v", err)

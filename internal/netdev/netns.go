@@ -58,6 +58,21 @@ func NetNS(ns string) (string, error) {
 	return n.id, nil
 }
 
+// NameOf is the name under /run/netns of the namespace with an id as of NetNS, "" where
+// none is seen to have one.
+func NameOf(id string) string {
+	entries, err := os.ReadDir(netnsDir)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		if its, err := NetNS(e.Name()); err == nil && its == id {
+			return e.Name()
+		}
+	}
+	return ""
+}
+
 // known returns the namespace of an open file, which is given up where that fails.
 func known(name string, handle netns.NsHandle) (*namespace, error) {
 	var file unix.Stat_t
