@@ -14,7 +14,8 @@ import (
 const window = 10 * time.Second
 
 // told is how much later than its probe left a mark may be told: its round is told
-// when it is whole, at the latest when the last of its probes is given up.
+// when it is whole, at the latest when the last of its probes is given up. A thread that
+// is behind is as much later still.
 func (s scenario) told() time.Duration { return s.interval + timeout }
 
 // from adds up the seconds from one moment to another, those that lie partly between
@@ -29,19 +30,31 @@ func (r *report) from(from, to time.Duration) (sum second) {
 }
 
 func (s *second) add(t second) {
-	s.long, s.waited = s.long+t.long, s.waited+t.waited
+	s.long, s.ran, s.waited = s.long+t.long, s.ran+t.ran, s.waited+t.waited
 	s.sent, s.marked, s.preempted, s.interrupts = s.sent+t.sent, s.marked+t.marked, s.preempted+t.preempted, s.interrupts+t.interrupts
 }
 
 // accounts is how many samples what is seen in s may have marked, at the most.
 //
 // A thread that waits for a CPU leaves what is due meanwhile for later, when several
-// probes may share a system call: no more of them than are due in that time. Each time
-// that it is taken off its CPU it may be between two stamps: one sample. So may each
-// interrupt, with the softirqs that are served after it. Most of those hit something
-// else, and so they are given apart.
+// probes share a system call. So do those that come due while it makes up for that: it
+// sends so many while it runs, and all of what it sends is marked until it has caught
+// up. Each time that it is taken off its CPU it may be between two stamps: one sample.
+// So may each interrupt, with the softirqs that are served after it. Most of those hit
+// something else, and so they are given apart.
 func (s second) accounts(pace float64) (waiting, interrupts float64) {
-	return s.waited.Seconds()*pace + s.preempted, s.interrupts
+	waiting = s.preempted
+	if due := s.waited.Seconds() * pace; due > 0 {
+		ahead := 1.0 // of what a running thread sends, what is left to catch up with
+		if s.sent > 0 {
+			ahead = 1 - pace*s.ran.Seconds()/s.sent
+		}
+		if ahead <= 0 { // it never catches up
+			return waiting + s.sent, s.interrupts
+		}
+		waiting += min(s.sent, due/ahead)
+	}
+	return waiting, s.interrupts
 }
 
 // pace is how many probes are due on one thread, per second.
@@ -58,7 +71,7 @@ func (r *report) unaccounted() (marked, beyondWaiting, beyondAll int) {
 		}
 		marked++
 		marks := r.from(s.at-window+s.long, s.at).marked // no second that lies partly before it
-		waiting, interrupts := r.from(s.at-window-told, s.at).accounts(pace)
+		waiting, interrupts := r.from(s.at-window-told-s.lag, s.at).accounts(pace)
 		if marks > waiting {
 			beyondWaiting++
 		}

@@ -46,14 +46,29 @@ func TestUnaccounted(t *testing.T) {
 			}
 			return second{}
 		}, 1, 1, 1},
-		"the threads waited":            {func(int) second { return second{marked: 50, waited: 100 * time.Millisecond} }, 49, 0, 0},
-		"waited less":                   {func(int) second { return second{marked: 100, waited: 100 * time.Millisecond} }, 49, 49, 49},
+		"the threads waited": {func(int) second { return second{marked: 50, waited: 100 * time.Millisecond} }, 49, 0, 0},
+		"waited less":        {func(int) second { return second{marked: 100, waited: 100 * time.Millisecond} }, 49, 49, 49},
+		"and catch up at twice the pace": {func(int) second {
+			return second{marked: 100, ran: time.Second, waited: 100 * time.Millisecond}
+		}, 49, 0, 0},
+		"and catch up at four times the pace": {func(int) second {
+			return second{marked: 100, ran: time.Second / 2, waited: 100 * time.Millisecond}
+		}, 49, 49, 49},
+		"and never catch up": {func(int) second {
+			return second{marked: 1000, ran: 2 * time.Second, waited: 100 * time.Millisecond}
+		}, 49, 0, 0},
+		"are slow and need not wait":    {func(int) second { return second{marked: 1, ran: 2 * time.Second} }, 49, 49, 49},
 		"were taken off":                {func(int) second { return second{marked: 50, preempted: 50} }, 49, 0, 0},
 		"were interrupted":              {func(int) second { return second{marked: 50, interrupts: 50} }, 49, 49, 0},
 		"interrupted less":              {func(int) second { return second{marked: 100, interrupts: 50} }, 49, 49, 49},
 		"waited 2 s before":             {told(28, 30), 1, 0, 0},
 		"waited after it was marked":    {told(31, 30), 1, 1, 1},
 		"waited in another ten seconds": {told(15, 30), 1, 1, 1},
+		"waited long before, and are behind since": {func(i int) second {
+			s := told(15, 30)(i)
+			s.lag = 15 * time.Second
+			return s
+		}, 1, 0, 0},
 	} {
 		r := minute(c.of)
 		marked, beyond, both := r.unaccounted()

@@ -21,11 +21,12 @@ type second struct {
 	long time.Duration
 
 	sent, marked float64
-	past         float64 // bytes that the past of all targets takes
+	past         float64       // bytes that the past of all targets takes
+	lag          time.Duration // the most that a probe left late lately
 
-	waited     time.Duration // of all threads that probe, for a CPU
-	preempted  float64       // how often those were taken off their CPU while they had work
-	interrupts float64       // that the CPUs served
+	ran, waited time.Duration // of all threads that probe: on a CPU, and for one
+	preempted   float64       // how often those were taken off their CPU while they had work
+	interrupts  float64       // that the CPUs served
 }
 
 // seconds looks at the program once a second, beside the watcher.
@@ -106,11 +107,15 @@ func between(a, b *sofar, workers int) second {
 		sent: grown(a.status.Sent, b.status.Sent), marked: grown(a.status.Marked, b.status.Marked),
 		interrupts: b.cpus.interrupts - a.cpus.interrupts,
 	}
+	for _, i := range b.status.Interfaces {
+		s.lag = max(s.lag, time.Duration(i.ScheduleLagSeconds*float64(time.Second)))
+	}
 	before := map[string]thread{}
 	for _, t := range a.threads {
 		before[t.id] = t
 	}
 	for _, t := range b.threads[:min(workers, len(b.threads))] {
+		s.ran += t.ran - before[t.id].ran
 		s.waited += t.waited - before[t.id].waited
 		s.preempted += t.preempted - before[t.id].preempted
 	}
