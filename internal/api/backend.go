@@ -56,7 +56,13 @@ type Backend interface {
 
 	// Events calls emit for what happens, until ctx ends, the prober does, or emit
 	// fails. more: the next call follows at once.
-	Events(ctx context.Context, rounds bool, emit func(ev wire.Event, more bool) error) error
+	Events(ctx context.Context, rounds bool, emit func(ev Told, more bool) error) error
+}
+
+// Told is an event as it is sent, to as many as follow. Immutable.
+type Told struct {
+	Type string // of the wire.Event
+	JSON []byte // the wire.Event
 }
 
 // The orders of targets.

@@ -4,13 +4,11 @@ package api
 
 import (
 	"bufio"
-	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
 	"time"
-
-	wire "github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
 
 // Of streams.
@@ -90,18 +88,10 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	})
-	_ = h.backend.Events(r.Context(), rounds, func(ev wire.Event, more bool) error {
+	_ = h.backend.Events(r.Context(), rounds, func(ev Told, more bool) error {
 		return s.write(more, func(out io.Writer) error {
-			data, err := json.Marshal(ev)
-			if err != nil {
-				return err
-			}
-			for _, part := range []string{"event: ", ev.Type, "\ndata: ", string(data), "\n\n"} {
-				if _, err := io.WriteString(out, part); err != nil {
-					return err
-				}
-			}
-			return nil
+			_, err := fmt.Fprintf(out, "event: %s\ndata: %s\n\n", ev.Type, ev.JSON)
+			return err
 		})
 	})
 	return nil

@@ -59,7 +59,7 @@ func (a asked) Status() wire.Status {
 		Now: time.Now(), Started: a.begun, Healthy: stateOf(a.healthy()), Ready: stateOf(a.ready()),
 		Stopped: a.stopped.Load(), ReloadFailed: a.app.ReloadFailed.Load(),
 		Targets: len(cfg.Targets), IntervalSeconds: cfg.Global.Interval.Seconds(), MaxPPS: float64(cfg.Safety.MaxPPS),
-		NotSent: map[string]uint64{}, Unknown: map[string]uint64{}, Interfaces: []wire.Interface{}, History: a.history.Limits(time.Now()),
+		Interfaces: []wire.Interface{}, History: a.history.Limits(time.Now()),
 	}
 	if st := a.steered.Load(); st != nil {
 		s.Paused = len(st.paused)
@@ -70,15 +70,8 @@ func (a asked) Status() wire.Status {
 	if s.Stopped {
 		s.StoppedReason = a.whyStopped()
 	}
-	var snap result.Snapshot
-	for _, series := range a.store.Series() {
-		series.Snapshot(&snap)
-		s.Sent += snap.Sent
-		s.Lost += snap.Lost
-		s.Marked += snap.Marked
-		addCounts[result.Reason](s.NotSent, snap.NotSent[:])
-		addCounts[result.Doubt](s.Unknown, snap.Unknown[:])
-	}
+	sum := a.totals.of(&a.store, s.Now)
+	s.Sent, s.Lost, s.Marked, s.NotSent, s.Unknown = sum.sent, sum.lost, sum.marked, sum.notSent, sum.unknown
 	for _, l := range a.links() {
 		i := wire.Interface{
 			Name: l.Interface, Mode: l.Mode, Bind: l.Bind, ReceiveClock: l.ReceiveClock, ScheduleLagSeconds: l.ScheduleLag.Seconds(),

@@ -4,11 +4,13 @@ package prober
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	server "github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
@@ -30,24 +32,37 @@ type events struct {
 }
 
 type watcher struct {
-	waiting chan api.Event
+	waiting chan server.Told
 	missed  atomic.Uint64
 	rounds  bool
 }
 
-// tell hands an event on. Its time is now where it has none.
-func (e *events) tell(ev api.Event) {
+// told is an event as it is sent. Its time is now where it has none.
+func told(ev api.Event) server.Told {
 	if ev.Time.IsZero() {
 		ev.Time = time.Now()
 	}
+	text, err := json.Marshal(ev)
+	if err != nil { // a figure is no number; there are none such
+		text, _ = json.Marshal(api.Event{Type: ev.Type, Time: ev.Time, Text: err.Error()})
+	}
+	return server.Told{Type: ev.Type, JSON: text}
+}
+
+// tell hands an event on. It is written once, however many follow.
+func (e *events) tell(ev api.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	var out server.Told
 	for w := range e.watchers {
 		if ev.Type == api.EventRound && !w.rounds {
 			continue
 		}
+		if out.JSON == nil {
+			out = told(ev)
+		}
 		select {
-		case w.waiting <- ev:
+		case w.waiting <- out:
 		default:
 			w.missed.Add(1)
 		}
@@ -57,8 +72,8 @@ func (e *events) tell(ev api.Event) {
 // follow calls emit for each event until ctx ends or emit fails, whose error it
 // returns. more says that the next call follows at once. Events that came faster than emit took them are told of by one of type
 // missed.
-func (e *events) follow(ctx context.Context, rounds bool, emit func(ev api.Event, more bool) error) error {
-	w := &watcher{waiting: make(chan api.Event, eventsKept), rounds: rounds}
+func (e *events) follow(ctx context.Context, rounds bool, emit func(ev server.Told, more bool) error) error {
+	w := &watcher{waiting: make(chan server.Told, eventsKept), rounds: rounds}
 	e.mu.Lock()
 	if e.watchers == nil {
 		e.watchers = map[*watcher]struct{}{}
@@ -80,7 +95,7 @@ func (e *events) follow(ctx context.Context, rounds bool, emit func(ev api.Event
 			return ctx.Err()
 		case ev := <-w.waiting:
 			if n := w.missed.Swap(0); n > 0 {
-				if err := emit(api.Event{Type: api.EventMissed, Time: time.Now(), Missed: n, Text: fmt.Sprintf("%d events were left out: they were not read in time", n)}, true); err != nil {
+				if err := emit(told(api.Event{Type: api.EventMissed, Missed: n, Text: fmt.Sprintf("%d events were left out: they were not read in time", n)}), true); err != nil {
 					return err
 				}
 			}

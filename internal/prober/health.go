@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/metrics"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
 
 // stalledFor is how long a worker may miss its tick before the prober is not
@@ -55,11 +54,10 @@ func (p *prober) ready() error {
 			nowhere[t.Destination] = true
 		}
 	}
-	var snap result.Snapshot
 	var waiting int
 	all := p.store.Series()
 	for _, s := range all {
-		if s.Snapshot(&snap); snap.Rounds == 0 && !nowhere[s.Labels().Destination] {
+		if s.Rounds() == 0 && !nowhere[s.Labels().Destination] {
 			waiting++
 		}
 	}

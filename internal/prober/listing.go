@@ -43,7 +43,6 @@ func (x *seriesIndex) byName(all []*result.Series) map[string][]*result.Series {
 // groups, the worst.
 type candidate struct {
 	index int
-	known bool    // it has a round in which something was sent
 	loss  float64 // share
 	trip  time.Duration
 }
@@ -52,7 +51,6 @@ type candidate struct {
 func (a asked) Targets(q api.Query) wire.Targets {
 	cfg, shown := a.current.Load(), a.names.shown()
 	byName := a.series.byName(a.store.Series())
-	var snap result.Snapshot
 	var fit []candidate
 	fits := newFilter(cfg, q)
 	for i := range cfg.Targets {
@@ -63,7 +61,8 @@ func (a asked) Targets(q api.Query) wire.Targets {
 		c := candidate{index: i}
 		if q.Sort != api.ByName {
 			for _, s := range byName[t.Name] {
-				c.add(s, &snap)
+				loss, trip := s.Standing()
+				c.loss, c.trip = max(c.loss, loss), max(c.trip, trip)
 			}
 		}
 		fit = append(fit, c)
@@ -78,6 +77,7 @@ func (a asked) Targets(q api.Query) wire.Targets {
 		return cmp.Or(cmp.Compare(y.loss, x.loss), cmp.Compare(y.trip, x.trip))
 	})
 	out := wire.Targets{Now: time.Now(), Total: len(fit), Targets: []wire.Target{}}
+	var snap result.Snapshot
 	from := min(q.Offset, len(fit))
 	for _, c := range fit[from:min(from+q.Limit, len(fit))] {
 		name := cfg.Targets[c.index].Name
@@ -88,19 +88,6 @@ func (a asked) Targets(q api.Query) wire.Targets {
 		out.Targets = append(out.Targets, t)
 	}
 	return out
-}
-
-func (c *candidate) add(s *result.Series, snap *result.Snapshot) {
-	s.Snapshot(snap)
-	if ratio, ok := snap.LossRatio(); ok {
-		c.known, c.loss = true, max(c.loss, ratio)
-	}
-	for _, trip := range snap.RoundTrips {
-		if trip != result.Unpublished {
-			c.trip = max(c.trip, trip)
-			break
-		}
-	}
 }
 
 // newFilter returns what says whether a target fits a query.

@@ -124,6 +124,7 @@ type prober struct {
 	begun      time.Time
 	plannedPPS atomic.Pointer[float64] // of plan, for others
 	series     seriesIndex
+	totals     totals
 	asks       *api.Server // of the control API
 
 	page     *metrics.Exposition

@@ -5,6 +5,7 @@ package prober
 import (
 	"context"
 
+	server "github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	wire "github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
 
@@ -51,7 +52,7 @@ func (a asked) whileAlive(ctx context.Context, do func(context.Context) error) e
 }
 
 // Events is part of api.Backend.
-func (a asked) Events(ctx context.Context, rounds bool, emit func(ev wire.Event, more bool) error) error {
+func (a asked) Events(ctx context.Context, rounds bool, emit func(ev server.Told, more bool) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(a.life, cancel) // the server waits for its requests to end

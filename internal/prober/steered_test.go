@@ -4,12 +4,14 @@ package prober
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	server "github.com/netprobe-xdp/netprobe-xdp/internal/api"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
 
@@ -198,7 +200,11 @@ func TestEventsMissed(t *testing.T) {
 	var got []api.Event
 	done := make(chan error)
 	go func() {
-		done <- e.follow(ctx, false, func(ev api.Event, _ bool) error {
+		done <- e.follow(ctx, false, func(out server.Told, _ bool) error {
+			var ev api.Event
+			if err := json.Unmarshal(out.JSON, &ev); err != nil || ev.Type != out.Type || ev.Time.IsZero() {
+				t.Errorf("%s: %s, %v", out.Type, out.JSON, err)
+			}
 			if len(got) == 0 {
 				close(first)
 				<-more

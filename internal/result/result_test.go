@@ -41,6 +41,9 @@ func TestPublishRounds(t *testing.T) {
 	if ratio, ok := got.LossRatio(); !ok || ratio != 0.25 {
 		t.Errorf("loss ratio %v %v, want 0.25", ratio, ok)
 	}
+	if loss, trip := s.Standing(); loss != 0.25 || trip != 20*time.Microsecond {
+		t.Errorf("loss %v and round trip %v to sort by", loss, trip)
+	}
 	if got.RoundTrips[0] != 20*time.Microsecond || got.RoundTrips[1] != 30*time.Microsecond || got.Min != 10*time.Microsecond {
 		t.Errorf("round trips %v min %v", got.RoundTrips, got.Min)
 	}
@@ -64,6 +67,9 @@ func TestPublishRounds(t *testing.T) {
 	s.Snapshot(&got)
 	if _, ok := got.LossRatio(); ok {
 		t.Error("a round in which nothing was sent has a loss ratio")
+	}
+	if loss, trip := s.Standing(); loss != 0 || trip != 0 {
+		t.Errorf("nothing sent: loss %v and round trip %v to sort by", loss, trip)
 	}
 	if got.NotSent[NoRoute] != 1 || got.Sent != 6 {
 		t.Errorf("nothing sent: %+v", got)
@@ -132,8 +138,12 @@ func TestReadersSeeWholeRounds(t *testing.T) {
 					return
 				default:
 				}
+				if loss, trip := s.Standing(); loss != 0 && trip != 0 {
+					t.Errorf("mixed round: loss %v, round trip %v", loss, trip)
+					return
+				}
 				s.Snapshot(&got)
-				if got.RoundTrips[0] != got.RoundTrips[1] || uint64(got.RoundTrips[0]) != got.RoundSent*1000 {
+				if got.RoundTrips[0] != got.RoundTrips[1] || uint64(got.RoundTrips[0]) != got.RoundAnswered*1000 {
 					t.Errorf("mixed round: sent %d, round trips %v", got.RoundSent, got.RoundTrips)
 					return
 				}
@@ -143,6 +153,12 @@ func TestReadersSeeWholeRounds(t *testing.T) {
 	r := NewRound(200)
 	for n := range 20000 {
 		r.Reset()
+		if n%100 == 99 { // whoever has loss has no round trip
+			r.Sent++
+			r.Lose(Timeout)
+			s.Publish(&r, time.Unix(0, int64(n)))
+			continue
+		}
 		for range n%100 + 1 {
 			r.Sent++
 			r.Answer(time.Duration(n%100+1)*time.Microsecond, false)

@@ -82,6 +82,33 @@ func (st *Store) Series() []*Series {
 // it is.
 func (s *Series) Rounds() uint32 { return s.rounds.Load() }
 
+// Standing is by what series are sorted: the loss ratio of the last whole round, 0 where
+// nothing was sent, and the first of its percentiles that is published, 0 where none is.
+// They are those of one Snapshot, at a fraction of its cost.
+func (s *Series) Standing() (loss float64, trip time.Duration) {
+	for {
+		v := s.version.Load()
+		if v&1 != 0 {
+			runtime.Gosched()
+			continue
+		}
+		loss, trip = 0, 0
+		if sent := s.roundSent.Load(); sent > 0 {
+			loss = float64(s.roundLost.Load()) / float64(sent)
+		}
+		r, answered := s.rare.Load(), s.roundAnswered.Load()
+		for i := range s.kind.Load().Percentiles {
+			if t := s.roundTrip(r, i, answered); t != Unpublished {
+				trip = t
+				break
+			}
+		}
+		if s.version.Load() == v {
+			return loss, trip
+		}
+	}
+}
+
 // Snapshot copies the series into out, reusing its slices. It retries while a
 // round is being replaced, which takes well under a microsecond, but for a
 // worker that lost its CPU in between: whoever waits for that lets others run.
@@ -111,14 +138,7 @@ func (s *Series) copy(out *Snapshot) {
 	}
 	r := s.rare.Load()
 	for i := range kind.Percentiles {
-		trip := Unpublished
-		if at := s.published(r, i); at != nil {
-			trip = duration(at)
-		}
-		if trip == Unpublished && out.RoundAnswered == 0 {
-			trip = 0
-		}
-		trips = append(trips, trip)
+		trips = append(trips, s.roundTrip(r, i, uint32(out.RoundAnswered)))
 	}
 	out.RoundTrips = trips
 	for _, trip := range trips { // of one round trip, unless rare knows better
@@ -167,6 +187,18 @@ func (r *rare) copy(out *Snapshot) {
 		}
 		out.Uncertain = r.uncertain.Load()
 	}
+}
+
+// roundTrip is the percentile at i of a round with so many answers.
+func (s *Series) roundTrip(r *rare, i int, answered uint32) time.Duration {
+	trip := Unpublished
+	if at := s.published(r, i); at != nil {
+		trip = duration(at)
+	}
+	if trip == Unpublished && answered == 0 {
+		return 0
+	}
+	return trip
 }
 
 // published returns where the figure of the percentile at i is, or nil.

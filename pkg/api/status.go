@@ -47,7 +47,7 @@ type Status struct {
 	PlannedPPS      float64 `json:"planned_pps"` // probes per second
 	MaxPPS          float64 `json:"max_pps"`     // safety.max_pps
 
-	// Totals over all targets since the start.
+	// Totals over all targets since the start, at most a second old.
 	Sent    uint64            `json:"sent"`
 	Lost    uint64            `json:"lost"`
 	NotSent map[string]uint64 `json:"not_sent"` // by reason
