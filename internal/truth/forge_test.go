@@ -144,7 +144,7 @@ func TestForgedRepliesChangeNothing(t *testing.T) {
 	p := newPair(t, 1)
 	listen(t, p.host, lab.Discard, 80, far4, far6)
 	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 10 * time.Second, gap: 4 * time.Millisecond,
-		groups: []group{{name: "g", a: 20000, z: 20003}}}
+		groups: []group{{name: "g", a: 20000, z: 20127}}} // a path carries one probe at a time, and needs it for the timeout at most
 	s.targets = everyPort(probes, 250*time.Millisecond)
 	f := newForger(t, p.farEnd)
 	r := start(t, s)

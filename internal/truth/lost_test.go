@@ -79,7 +79,7 @@ func TestLostOrNotSent(t *testing.T) {
 	nobody := everyType("nobody-", packets, 0, dead)
 	noRoute := everyType("away-", packets, 0, behind)
 	// The lead is longer than a neighbour has to answer.
-	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 5 * time.Second, gap: 10 * time.Millisecond, lead: 2500 * time.Millisecond}
+	s := setup{on: p.prober, hosts: []*lab.Host{p.host}, ifaces: []string{p.nearEnd.Name}, interval: 5 * time.Second, gap: 10 * time.Millisecond, lead: 4 * time.Second}
 	s.groups = []group{{name: "g", a: 20000, z: 20255}}
 	s.targets = append(append(append(s.targets, live...), nobody...), noRoute...)
 	c := startCapture(t, p.farEnd, fmt.Sprintf("dst host %s or dst host %s", dead["ipv4"], dead["ipv6"]))
