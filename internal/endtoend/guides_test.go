@@ -94,6 +94,7 @@ func TestGuides(t *testing.T) {
 		`(?m)^web +192\.0\.2\.2 `,
 		`prog/xdp id \d+ name steer`,
 		`driver +macvlan`,
+		`(?m)^namespace +npxguide\d+-probe$`,               // ctl status
 		`(?m)^running .*healthy, ready$`,                   // ctl status
 		`(?m)^removed tmp$`,                                // ctl remove
 		`(?m)^tcp://192\.0\.2\.2:80 +192\.0\.2\.2 +3 +3 `,  // probe
