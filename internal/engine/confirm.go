@@ -57,7 +57,7 @@ func (w *worker) confirmed(seen int64) int64 {
 	if since := c.since.Load(); since == 0 {
 		c.since.CompareAndSwap(0, now)
 	} else if now-since > stalled { // as with a worker that gets no CPU
-		e.suspects.add(until, seen, result.StalledWorker, stalledSpan)
+		e.suspect(until, seen, result.StalledWorker)
 		return seen
 	}
 	select {
@@ -95,14 +95,13 @@ func (e *Engine) confirmWanted(ctx context.Context) {
 // makes them miss us has to go by what it returns: then the time until the mending
 // is known to be doubtful. Any goroutine may call it.
 func (e *Engine) Confirm() (Reach, error) {
-	keep := max(stalledSpan, time.Duration(e.longest.Load())+2*grace)
 	c := &e.confirmation
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := e.clock.now()
 	var r Reach
 	doubt := func(why result.Doubt) {
-		e.suspects.add(c.until.Load(), e.clock.now(), why, keep)
+		e.suspect(c.until.Load(), e.clock.now(), why)
 	}
 	attached, err := e.Program.Attached()
 	r.Attached = attached

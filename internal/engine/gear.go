@@ -102,7 +102,7 @@ func (w *worker) change(g *gear) {
 	w.unlock()
 	if len(w.sockets) == 0 {
 		// What came until the new sockets were there was for nobody.
-		e.suspects.add(w.seen.Load(), e.clock.now(), result.Detached, w.longestTimeout())
+		e.suspect(w.seen.Load(), e.clock.now(), result.Detached)
 	}
 	if len(w.sockets) == 0 || !slices.Contains(g.sockets, w.sockets[0]) {
 		w.dropped = 0 // what sockets that stay have dropped is known already

@@ -146,7 +146,7 @@ func (w *worker) kick() {
 	w.kicked = after
 	if outcome == xsk.LinkDown {
 		// The kernel's own announcement of it may come a second later (net/core/link_watch.c).
-		e.suspects.add(before, after, result.WentDown, w.longestTimeout())
+		e.suspect(before, after, result.WentDown)
 	}
 	bracket := bracketOf(after-before, len(w.kicks))
 	for i, k := range w.kicks {

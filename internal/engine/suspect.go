@@ -26,15 +26,15 @@ type span struct {
 	why      atomic.Uint32
 }
 
-// add notes that answers that arrived in [from, to] may be gone. keep is how
-// long probes can still be under way that it concerns.
-func (s *suspects) add(from, to int64, why result.Doubt, keep time.Duration) {
+// add notes that answers that arrived in [from, to] may be gone. Spans that ended
+// before judged may be forgotten: they concern no probe that is still to be counted.
+func (s *suspects) add(from, to int64, why result.Doubt, judged int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := &s.spans[s.last]
 	next := &s.spans[(s.last+1)%len(s.spans)]
 	touches := last.to.Load() != 0 && from <= last.to.Load() && result.Doubt(last.why.Load()) == why
-	if touches || next.to.Load()+int64(keep) > to {
+	if touches || next.to.Load() >= judged && next.to.Load() != 0 {
 		// Rather one span too wide than one forgotten.
 		last.from.Store(min(last.from.Load(), from))
 		last.to.Store(max(last.to.Load(), to))
@@ -61,11 +61,37 @@ func (s *suspects) during(from, to int64) (why result.Doubt, doubtful bool) {
 	return why, doubtful
 }
 
-const (
-	// stalled is how long a worker may not look at its sockets before the
-	// others no longer wait for what it may find there.
-	stalled = int64(10 * time.Second)
-)
+// suspect notes that answers that arrived in [from, to] may be gone. Any goroutine may
+// call it.
+func (e *Engine) suspect(from, to int64, why result.Doubt) {
+	e.suspects.add(from, to, why, e.judged(to))
+}
+
+// judged is when the oldest probe was sent that may still have to be counted, ns: however
+// late a worker comes to it, which gets no CPU. One that comes round no more is not waited for
+// longer than a minute beyond the longest timeout.
+func (e *Engine) judged(now int64) int64 {
+	oldest := now
+	for _, w := range e.workers {
+		oldest = min(oldest, w.judged.Load())
+	}
+	return max(oldest, now-e.longest.Load()-int64(time.Minute))
+}
+
+// oldest is when the oldest probe was sent that waits for its answer, ns; now where none
+// does.
+func (w *worker) oldest(now int64) int64 {
+	for _, q := range w.expiries {
+		if _, f := q.oldest(); f != nil {
+			now = min(now, f.sent)
+		}
+	}
+	return now
+}
+
+// stalled is how long a worker may not look at its sockets before the others no longer
+// wait for what it may find there, ns.
+const stalled = int64(10 * time.Second)
 
 // checkDrops asks the sockets what they dropped since the last time. now was
 // read before the rings were read.
@@ -81,22 +107,13 @@ func (w *worker) checkDrops(now int64) {
 		whole = whole && !s.Dead()
 	}
 	if !whole { // from the last time that all was well until now, and so on
-		w.engine.suspects.add(w.seen.Load(), w.engine.clock.now(), result.Detached, w.longestTimeout())
+		w.engine.suspect(w.seen.Load(), w.engine.clock.now(), result.Detached)
 	}
 	if total > w.dropped {
-		w.engine.suspects.add(w.seen.Load(), w.engine.clock.now(), result.RingOverflow, w.longestTimeout())
+		w.engine.suspect(w.seen.Load(), w.engine.clock.now(), result.RingOverflow)
 	}
 	w.dropped = total
 	w.seen.Store(now)
-}
-
-// longestTimeout bounds how long a probe of this engine is under way.
-func (w *worker) longestTimeout() time.Duration {
-	longest := int64(0)
-	for _, e := range w.expiries {
-		longest = max(longest, e.timeout)
-	}
-	return time.Duration(longest) + 2*grace
 }
 
 // seenByAll returns until when every worker has read all answers that had
@@ -108,7 +125,7 @@ func (e *Engine) seenByAll(now int64) int64 {
 	for _, w := range e.workers {
 		at := w.seen.Load()
 		if now-at > stalled {
-			e.suspects.add(at, now, result.StalledWorker, stalledSpan)
+			e.suspect(at, now, result.StalledWorker)
 			at = now
 		}
 		seen = min(seen, at)
@@ -124,6 +141,3 @@ func (e *Engine) roundSince() int64 {
 	}
 	return at
 }
-
-// stalledSpan is how long a stalled worker's span is kept apart from others.
-const stalledSpan = time.Minute

@@ -73,6 +73,7 @@ type worker struct {
 	givenUp owed // probes that got no answer in time: it may come late
 
 	seen    atomic.Int64 // until when all that arrived was read and dropped answers are known, ns
+	judged  atomic.Int64 // all its probes that were sent before are counted, ns
 	dropped uint64       // answers its sockets dropped so far
 	round   atomic.Int64 // when it last came round, whatever its sockets say, ns; 0: it has not begun
 
@@ -174,6 +175,7 @@ func (w *worker) run(ctx context.Context) {
 		if now-w.seen.Load() > int64(checkDrops) {
 			w.checkDrops(now)
 			w.expire(w.confirmed(w.engine.seenByAll(now)))
+			w.judged.Store(w.oldest(now))
 		}
 		w.expect(now)
 		wait := w.sendDue()

@@ -28,9 +28,11 @@ const (
 )
 
 var (
-	// pendingWaits are the times after each question to a neighbour that was
-	// never heard; after the last it has failed.
-	pendingWaits = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second}
+	// pendingWaits are the times after each question to a neighbour that was not heard since
+	// the link came up; after the last it has failed. The last two are those of the kernel
+	// (retrans_time_ms in net/core/neighbour.c): a host whose link comes up with ours, and that
+	// gets little CPU, may need more than a second until its addresses answer.
+	pendingWaits = []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, time.Second, time.Second}
 
 	// readyWaits are the same for one that answered before. It gets two more
 	// questions, so that a link that loses one frame in ten does not make a working

@@ -80,9 +80,9 @@ func reply(mac [6]byte) packet.Neighbour {
 func TestNeighbourNeverAnswers(t *testing.T) {
 	c := newClock(t)
 	h := c.use(hopA)
-	c.wantAsked(c.run(1390*time.Millisecond), "0.0 all", "0.1 all", "0.4 all")
+	c.wantAsked(c.run(2390*time.Millisecond), "0.0 all", "0.1 all", "0.4 all", "1.4 all")
 	c.want(h, HopPending, noMAC)
-	c.wantAsked(c.run(2010*time.Millisecond), "1.4 all", "2.4 all", "3.4 all")
+	c.wantAsked(c.run(2010*time.Millisecond), "2.4 all", "3.4 all", "4.4 all")
 	c.want(h, HopFailed, noMAC)
 	c.hops.heard(reply(macA), macA, c.now)
 	c.want(h, HopReady, macA)
@@ -111,7 +111,7 @@ func TestNeighbourNotAsked(t *testing.T) {
 func TestNeighbourLookedAtLate(t *testing.T) {
 	c := newClock(t)
 	h := c.use(hopA)
-	c.run(time.Second) // all questions
+	c.run(2 * time.Second) // all questions
 	c.now = c.now.Add(2 * time.Second)
 	c.wantAsked(c.run(lastLook - time.Millisecond))
 	c.want(h, HopPending, noMAC)
