@@ -33,7 +33,53 @@ func (l *Link) keepFresh(hops *neighbours, asks *askSockets) {
 	var linkLocal netip.Addr // of the interface; zero: to be looked up
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	handle := func(e any) {
+		switch e := e.(type) {
+		case answer:
+			hops.heard(e.Neighbour, e.sender, time.Now())
+		case kernelChanged:
+			if hops.kernelSays(e.addr, e.entry, e.known, time.Now()) {
+				l.signal()
+			}
+		case kernelReplaced:
+			if hops.kernelTable(e, time.Now()) {
+				l.signal()
+			}
+		case sourcesChanged:
+			hops.forgetSources()
+			linkLocal = netip.Addr{}
+		case reopened:
+			asks.close()
+			asks = e.asks
+			l.hear(asks)
+			hops.linkDown()
+			hops.kernelTable(e.table, time.Now())
+			hops.forgetSources()
+			linkLocal = netip.Addr{}
+			if l.Up() {
+				hops.linkUp(time.Now())
+			}
+			l.signal()
+		case linkChanged:
+			if e.up {
+				hops.linkUp(time.Now())
+			} else {
+				hops.linkDown()
+			}
+		}
+	}
 	for {
+		// What has arrived counts before anybody is declared silent, though others must be
+		// asked however much arrives.
+	arrived:
+		for range cap(l.events) + askBurst {
+			select {
+			case e := <-l.events:
+				handle(e)
+			default:
+				break arrived
+			}
+		}
 		for {
 			n, unicast, again := hops.next(time.Now())
 			if n == nil {
@@ -71,39 +117,7 @@ func (l *Link) keepFresh(hops *neighbours, asks *askSockets) {
 				}
 			}
 		case e := <-l.events:
-			switch e := e.(type) {
-			case answer:
-				hops.heard(e.Neighbour, e.sender, time.Now())
-			case kernelChanged:
-				if hops.kernelSays(e.addr, e.entry, e.known, time.Now()) {
-					l.signal()
-				}
-			case kernelReplaced:
-				if hops.kernelTable(e, time.Now()) {
-					l.signal()
-				}
-			case sourcesChanged:
-				hops.forgetSources()
-				linkLocal = netip.Addr{}
-			case reopened:
-				asks.close()
-				asks = e.asks
-				l.hear(asks)
-				hops.linkDown()
-				hops.kernelTable(e.table, time.Now())
-				hops.forgetSources()
-				linkLocal = netip.Addr{}
-				if l.Up() {
-					hops.linkUp(time.Now())
-				}
-				l.signal()
-			case linkChanged:
-				if e.up {
-					hops.linkUp(time.Now())
-				} else {
-					hops.linkDown()
-				}
-			}
+			handle(e)
 		}
 	}
 }
