@@ -101,6 +101,9 @@ func (s scenario) run(binary, dir string, interrupted <-chan os.Signal) (*report
 	if err := w.end(s); err != nil {
 		return nil, fmt.Errorf("%w; the program said: %s", err, tail(p.Stderr()))
 	}
+	if rep.sum("lost") > 0 {
+		progress("%s: probes were lost; the program said: %s", s.name, tail(p.Stderr()))
+	}
 	return rep, p.Stop()
 }
 
