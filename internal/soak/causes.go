@@ -14,9 +14,9 @@ import (
 const window = 10 * time.Second
 
 // told is how much later than its probe left a mark may be told: its round is told
-// when it is whole, at the latest when the last of its probes is given up. A thread that
-// is behind is as much later still.
-func (s scenario) told() time.Duration { return s.interval + timeout }
+// when it is whole, at the latest when the last of its probes is given up, and totals may
+// be a second old. A thread that is behind is as much later still.
+func (s scenario) told() time.Duration { return s.interval + timeout + time.Second }
 
 // from adds up the seconds from one moment to another, those that lie partly between
 // them included.
