@@ -60,11 +60,11 @@ lint: go ## gofmt, go vet, staticcheck and shellcheck
 	$(GO) run $(STATICCHECK) ./...
 	shellcheck .ci/run scripts/*.sh
 
-# The tests mostly wait for what they sent, so more of them run at once than there are
-# CPUs. make lint vets, and more strictly.
+# The tests mostly wait for what they sent, so half as many again run at once as
+# there are CPUs. make lint vets, and more strictly.
 test: go root ## install what the tests need (sudo), then run everything that decides
 	scripts/setup.sh
-	$(GO) test -race -count=1 -vet=off -parallel $$((2 * $$(nproc))) -timeout 14m $(TESTFLAGS) ./...
+	$(GO) test -race -count=1 -vet=off -parallel $$((3 * $$(nproc) / 2)) -timeout 14m $(TESTFLAGS) ./...
 
 test-kernels: go ## boot Debian's Linux 6.1 and 6.12 under qemu and run there what needs them (sudo, for packages; five minutes); KERNELS=6.12-arm64 chooses
 	scripts/setup.sh kernels
