@@ -227,7 +227,7 @@ func (o *ours) startLate(r *rig, dir string, l load, lead time.Duration, cpu int
 // ask asks for a report of n whole rounds of all series.
 func (o *ours) ask(n uint64) (oursReport, error) {
 	var r oursReport
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if _, err := o.child.in.Write([]byte("report\n")); err != nil {
 			return r, errors.Join(err, o.child.failed("takes no question"))
 		}

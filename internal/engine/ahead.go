@@ -63,7 +63,7 @@ func (w *worker) lookAhead(horizon int64) []upcoming {
 			read += r.number
 		}
 		if l.long != 0 {
-			read += e.histories.at(l.long).round.Load()
+			read += uint32(e.histories.at(l.long)[0].Load())
 		}
 		if number, _ := l.way(); number != 0 {
 			p.flow = e.flows.at(number)

@@ -133,7 +133,7 @@ func New(o Options) (*Engine, error) {
 	for i := range count {
 		w := &worker{
 			engine: e, number: uint8(i), inboxes: make([]inbox, count),
-			resets: make([]reset, 0, maxResets), kicks: make([]kicked, 0, maxPerKick), ahead: make([]upcoming, 0, maxPerKick), perKick: 1,
+			resets: make([]reset, 0, maxResets), kicks: make([]kicked, 0, maxPerKick), ahead: make([]upcoming, 0, maxPerKick), foreseen: make([]foreseen, 0, maxForeseen), perKick: 1,
 		}
 		e.workers = append(e.workers, w)
 	}

@@ -21,19 +21,17 @@ const historyRounds = 8
 // shortRounds is how many rounds the word of a leg holds.
 const shortRounds = 16
 
-// history is that of a path with several probes per round. Only the owning
-// worker writes; any goroutine may read, and sees each round's figures of one
-// moment.
-type history struct {
-	rounds [historyRounds]atomic.Uint64 // sent 16 bits, answered 16, sum of round trips 32 (float32, ns)
-	round  atomic.Uint32                // newest
-}
+// history is that of a path with several probes per round: sent 16 bits, answered 16,
+// sum of round trips 32 (float32, ns). It is one line of the cache; which round is the
+// newest stands in the leg. Only the owning worker writes; any goroutine may read, and
+// sees each round's figures of one moment.
+type history [historyRounds]atomic.Uint64
 
 // noteLost counts a probe of this round that stayed without a round trip, once that
 // is known.
 func (e *Engine) noteLost(l *leg, round uint32) {
 	if l.long != 0 {
-		e.histories.at(l.long).note(round, 0, 0)
+		e.histories.at(l.long).note(l, round, 0, 0)
 		return
 	}
 	l.note(uint8(round), 0, uint32(l.short.Load()))
@@ -42,7 +40,7 @@ func (e *Engine) noteLost(l *leg, round uint32) {
 // noteAnswered counts a probe of this round that was answered.
 func (e *Engine) noteAnswered(l *leg, round uint32, rtt time.Duration) {
 	if l.long != 0 {
-		e.histories.at(l.long).note(round, 1, float32(rtt))
+		e.histories.at(l.long).note(l, round, 1, float32(rtt))
 		return
 	}
 	l.note(uint8(round), 1, math.Float32bits(float32(rtt)))
@@ -61,19 +59,19 @@ func (l *leg) note(round uint8, answered uint64, rtt uint32) {
 	l.short.Store(v&^math.MaxUint32 | (1<<48|answered<<32)<<back | uint64(rtt))
 }
 
-func (h *history) entry(round uint32) *atomic.Uint64 { return &h.rounds[round%historyRounds] }
+func (h *history) entry(round uint32) *atomic.Uint64 { return &h[round%historyRounds] }
 
-// note adds a probe to the entry of its round.
-func (h *history) note(round uint32, answered uint64, rtt float32) {
+// note adds a probe of l, whose history it is, to the entry of its round.
+func (h *history) note(l *leg, round uint32, answered uint64, rtt float32) {
 	e := h.entry(round)
-	if newest := h.round.Load(); newest-round >= historyRounds {
+	if newest := uint32(l.short.Load()); newest-round >= historyRounds {
 		if int32(round-newest) < 0 {
 			return // too long ago
 		}
 		for on := range min(round-newest, historyRounds) {
 			h.entry(round - on).Store(0)
 		}
-		h.round.Store(round)
+		l.short.Store(uint64(round))
 	}
 	v := e.Load()
 	if v>>48 == math.MaxUint16 {
@@ -126,7 +124,7 @@ func (e *Engine) Paths(name string, most int) (paths []Path, total int) {
 				p.Local, p.SourcePort = id.Local, id.LocalPort
 			}
 			if l.long != 0 {
-				p.Rounds = e.histories.at(l.long).read()
+				p.Rounds = e.histories.at(l.long).read(uint32(l.short.Load()))
 			} else {
 				p.Rounds = readShort(l.short.Load())
 			}
@@ -136,9 +134,8 @@ func (e *Engine) Paths(name string, most int) (paths []Path, total int) {
 	return paths, total
 }
 
-func (h *history) read() []PathRound {
+func (h *history) read(newest uint32) []PathRound {
 	var out []PathRound
-	newest := h.round.Load()
 	for back := range uint32(historyRounds) {
 		v := h.entry(newest - back).Load()
 		if v == 0 {

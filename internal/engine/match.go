@@ -15,6 +15,9 @@ func (w *worker) receive() {
 	for _, socket := range w.sockets {
 		n := socket.Receive(math.MaxInt) // all that wait: what expires next may be among them
 		for i := range n {
+			if i%maxForeseen == 0 && n > 1 {
+				w.foresee(socket, i, min(n-i, maxForeseen))
+			}
 			frame, meta := socket.Frame(i)
 			if m, ok := steer.ReadMeta(meta); ok {
 				w.take(frame, m)

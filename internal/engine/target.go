@@ -70,7 +70,7 @@ type classKey struct {
 // leg is one source to one address of a series: what a person calls a path. The
 // control goroutine stores flow and told.
 type leg struct {
-	short  atomic.Uint64 // its history, where it has one probe per round at most
+	short  atomic.Uint64 // its history, where it has one probe per round at most; else the newest round of that
 	flow   atomic.Uint32 // or unsendable and the result.Reason
 	series uint32
 	long   uint32 // number of its history where a round has several probes; 0: short

@@ -22,7 +22,7 @@ const (
 	// longestSleep bounds a sleep, so that new targets and the end are seen.
 	longestSleep = 50 * time.Millisecond
 	// sendBatch bounds the probes sent before replies are read again.
-	sendBatch = 64
+	sendBatch = 32
 	// overdue is how late probes may be before several share a kick and its
 	// stamp: single kicks carry some 200,000 probes per second and core.
 	overdue    = 2 * time.Millisecond
@@ -53,6 +53,7 @@ type worker struct {
 	flights  flights
 	expiries []*expiry
 	ahead    []upcoming // taken out of the schedule: these leave next
+	foreseen []foreseen // scratch of foresee
 	read     uint32     // while looking ahead; of no meaning
 	kicks    []kicked   // built, and waiting for the next kick
 	perKick  int        // how many go with one kick

@@ -82,7 +82,7 @@ func (e *Engine) answersOf(number uint32, t *target, a int) Answers {
 		for i := range sources {
 			l := e.legs.at(s.legs + uint32(a*sources+i))
 			if l.long != 0 {
-				for at, r := range e.histories.at(l.long).read() {
+				for at, r := range e.histories.at(l.long).read(uint32(l.short.Load())) {
 					if at >= open {
 						sum.Sent += uint64(r.Sent)
 						sum.Answered += uint64(r.Answered)

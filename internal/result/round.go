@@ -51,6 +51,15 @@ func (r *Round) Answer(rtt time.Duration, marked bool) {
 	r.samples = append(r.samples, float32(rtt))
 }
 
+// Room returns what stands where the next round trip will: to be there, in the cache,
+// when it comes.
+func (r *Round) Room() float32 {
+	if n := len(r.samples); n < cap(r.samples) {
+		return r.samples[:n+1][n]
+	}
+	return 0
+}
+
 // uncertain are the round trips of marked samples, the newest first.
 func (r *Round) uncertain() []float32 {
 	all := r.samples[:cap(r.samples)]
