@@ -10,6 +10,7 @@ import (
 
 const (
 	contestTargets = 1000
+	fewTargets     = 32
 	pacedPPS       = 10 * contestTargets
 	fastPPS        = 150_000
 	dropEvery      = 10
@@ -28,12 +29,14 @@ func (o *opts) settings(p phases) []setting {
 		each := int(o.duration.Seconds()*float64(pps))/contestTargets + 1
 		return load{Proto: proto, Targets: contestTargets, PPS: pps, Probes: each * contestTargets}
 	}
-	flat := func(proto string) load {
-		return load{Proto: proto, Targets: contestTargets, Probes: int(firstGuess * o.duration.Seconds())}
+	flat := func(proto string, targets int) load {
+		return load{Proto: proto, Targets: targets, Probes: int(firstGuess * o.duration.Seconds())}
 	}
 	all := []setting{
-		{"flat-icmp", "ICMP echo as fast as it goes", flat(icmp), 0, []contestant{a, b, z, m, f}},
-		{"flat-tcp", "TCP SYN as fast as it goes", flat(tcp), 0, []contestant{a, b, z, m}},
+		{"flat-icmp", "ICMP echo as fast as it goes", flat(icmp, contestTargets), 0, []contestant{a, b, z, m, f}},
+		{"flat-tcp", "TCP SYN as fast as it goes", flat(tcp, contestTargets), 0, []contestant{a, b, z, m}},
+		{"few-icmp", "ICMP echo as fast as it goes, to 32 targets", flat(icmp, fewTargets), 0, []contestant{a, b}},
+		{"few-tcp", "TCP SYN as fast as it goes, to 32 targets", flat(tcp, fewTargets), 0, []contestant{a, b}},
 		{"paced-icmp", "ICMP echo to 1,000 targets, 10 probes/s each", paced(icmp, pacedPPS), 0, []contestant{a, b, z, m, f, burst}},
 		{"paced-tcp", "TCP SYN to 1,000 targets, 10 probes/s each", paced(tcp, pacedPPS), 0, []contestant{a, b, z, m}},
 		{"drop-icmp", "the same ICMP echo, 10 % dropped by the far end", paced(icmp, pacedPPS), dropEvery, []contestant{a, b, z, m, f}},
