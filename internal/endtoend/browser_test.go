@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -63,7 +64,16 @@ func newBrowser(t *testing.T) *browser {
 			b.said = append(b.said, ev.Entry.Text)
 		}
 	})
-	b.do("start", network.Enable(), log.Enable(), runtime.Enable())
+	started := make(chan error)
+	go func() { // the browser is sent a death signal when the thread that started it ends
+		goruntime.LockOSThread()
+		defer goruntime.UnlockOSThread()
+		started <- chromedp.Run(b.ctx, network.Enable(), log.Enable(), runtime.Enable())
+		<-b.ctx.Done()
+	}()
+	if err := <-started; err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
 	return b
 }
 

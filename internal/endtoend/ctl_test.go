@@ -258,7 +258,8 @@ func TestCtlStatusOfSeveral(t *testing.T) {
 			t.Errorf("which interfaces there are is not said: %s", got.stderr)
 		}
 	}
-	if got := (place{}).run(t, "ctl", "targets"); got.code != exitcode.Unavailable || !strings.Contains(got.stderr, first) || !strings.Contains(got.stderr, second) || strings.Count(got.stderr, "\n") != 1 {
+	nobody := place{hidden: "/run/netprobe-xdp"} // this machine may have a daemon of its own
+	if got := nobody.run(t, "ctl", "targets"); got.code != exitcode.Unavailable || !strings.Contains(got.stderr, first) || !strings.Contains(got.stderr, second) || strings.Count(got.stderr, "\n") != 1 {
 		t.Errorf("nobody at the usual socket: %+v", got)
 	}
 	if got := (place{}).run(t, "ctl", "--socket", dead, "status", "eth7"); got.code != exitcode.Unavailable || got.stdout != "" || strings.Count(got.stderr, "\n") != 2 {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,7 +75,9 @@ func TestGuides(t *testing.T) {
 	cmd.WaitDelay = patience // what it began has its output too
 	var out lab.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	runtime.LockOSThread() // the death signal comes when the thread that started the child ends
 	err := cmd.Run()
+	runtime.UnlockOSThread()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it began, if it failed
 	if err != nil {
 		t.Fatalf("%v: %s\n%s", cmd, err, out.String())

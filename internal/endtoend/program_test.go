@@ -34,6 +34,7 @@ type place struct {
 	lock    int               // bytes of memory that may be locked; 0: as here
 	files   int               // descriptors that may be open; 0: as here
 	group   string            // folder of the control group to run in; "": that of the tests
+	hidden  string            // folder in whose place it sees an empty one; "": none
 
 	terminal *os.File // what stdin and stdout are; nil: nothing, and a buffer
 }
@@ -79,6 +80,10 @@ func (w place) start(t *testing.T, args ...string) *program {
 			prlimit := lab.Tool(t, "prlimit", "util-linux")
 			p.cmd.Path, p.cmd.Args = prlimit, append([]string{prlimit, fmt.Sprintf("--%s=%d:%d", limit, n, n)}, p.cmd.Args...)
 		}
+	}
+	if w.hidden != "" {
+		p.cmd.Path, p.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `mount --make-rprivate / && { [ ! -d "$0" ] || mount -t tmpfs none "$0"; } && exec "$@"`, w.hidden}, p.cmd.Args...)
+		attr.Unshareflags = syscall.CLONE_NEWNS
 	}
 	if w.group != "" { // it has to be in the group before it takes any memory
 		p.cmd.Path, p.cmd.Args = "/bin/sh", append([]string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, w.group}, p.cmd.Args...)

@@ -174,7 +174,7 @@ func exactlyOnce(t *testing.T, queues int) {
 		if w.Missed() > 0 || len(got.beside) > 0 {
 			t.Fatalf("%d missed, and beside: %+v", w.Missed(), got.beside)
 		}
-		if now := len(arrived.at(long.Addrs[0])); now != stopped || now > 60 {
+		if now := len(arrived.at(long.Addrs[0])); now != stopped || now > 500 { // of 1,000, in 30 ms and what a busy machine adds
 			t.Errorf("%d probes before it was forgotten, %d in all", stopped, now)
 		}
 		if err := w.Forget(whole...); err != nil {

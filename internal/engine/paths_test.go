@@ -8,6 +8,7 @@ import (
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
 )
 
 // Where the probes from one source port are dropped, its path shows it, round
@@ -42,23 +43,26 @@ func TestPathsTellSourcePortsApart(t *testing.T) {
 	if len(paths) != 4 || total != 4 {
 		t.Fatalf("%d paths of %d, want 4: %+v", len(paths), total, paths)
 	}
+	short := 0 // probes that a busy machine was too late for
 	for i, path := range paths {
 		if path.SourcePort != uint16(20000+i) || path.Local.String() != near || path.Remote.String() != far || path.Group != "g" || len(path.Rounds) < 5 {
 			t.Errorf("path %d is %+v", i, path)
 			continue
 		}
 		for _, round := range path.Rounds[1:5] { // the newest may be under way, the oldest had to wait for the neighbour
-			answered := uint16(perPort)
+			answered := round.Sent
 			if path.SourcePort == deaf {
 				answered = 0
 			}
-			if round.Sent != perPort || round.Answered != answered || (round.RoundTrip > 0) != (answered > 0) || round.RoundTrip > 200*time.Millisecond {
+			short += perPort - int(round.Sent)
+			if round.Sent > perPort || round.Answered != answered || (round.RoundTrip > 0) != (answered > 0) || round.RoundTrip > 200*time.Millisecond {
 				t.Errorf("port %d: a round of %+v; want %d sent, %d answered", path.SourcePort, round, perPort, answered)
 			}
 		}
 	}
 	sum, _ := r.totals()
-	if sum.Lost*4 != sum.Sent {
-		t.Errorf("%s; want one in four lost", show(sum))
+	late := int(sum.NotSent[result.Behind])
+	if off := int(sum.Lost)*4 - int(sum.Sent); max(off, -off) > 4*late || short > late || late > 8 {
+		t.Errorf("%s, %d missing in rounds; want one in four lost", show(sum), short)
 	}
 }

@@ -114,8 +114,8 @@ func TestAddedTargets(t *testing.T) {
 	s.want("a", "b", "c")
 
 	wantProblem(t, s.removeTarget(ctx, "a", "me"), 409)
-	wantProblem(t, s.removeTarget(ctx, "nobody", "me"), 404)
-	wantProblem(t, s.removeTarget(ctx, "b", "you"), 409)
+	wantProblem(t, s.removeTarget(ctx, "nobody", "me"), 404, "name")
+	wantProblem(t, s.removeTarget(ctx, "b", "you"), 409, "owner")
 	must(s.removeTarget(ctx, "b", "me"))
 	s.want("a", "c")
 
@@ -147,7 +147,7 @@ func TestPausedTargets(t *testing.T) {
 		}
 		return names
 	}
-	wantProblem(t, s.pauseTarget(ctx, "nobody", api.Pause{}), 404)
+	wantProblem(t, s.pauseTarget(ctx, "nobody", api.Pause{}), 404, "name")
 	wantProblem(t, s.pauseTarget(ctx, "a", api.Pause{LifetimeSeconds: -1}), 422, "/lifetime_seconds")
 	must(s.pauseTarget(ctx, "a", api.Pause{Owner: "me"}))
 	s.want("b")
@@ -164,7 +164,7 @@ func TestPausedTargets(t *testing.T) {
 	}
 	must(s.resumeTarget(ctx, "a"))
 	must(s.resumeTarget(ctx, "a"))
-	wantProblem(t, s.resumeTarget(ctx, "nobody"), 404)
+	wantProblem(t, s.resumeTarget(ctx, "nobody"), 404, "name")
 	s.want("a", "b")
 	must(s.pauseTarget(ctx, "b", api.Pause{LifetimeSeconds: 0.05}))
 	go s.watchLifetimes(ctx)
