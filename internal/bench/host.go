@@ -6,13 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math"
-	"net"
 	"os"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
@@ -91,78 +85,10 @@ func (o *opts) beside(p phases, mode string) (in, size, out float64, err error) 
 		}
 		defer children[0].kill()
 	}
-	if in, size, err = o.stream(r.responder, farAddr, r.prober); err != nil {
+	received, err := lab.MeasureStream(r.responder, farAddr, r.prober, o.duration)
+	if err != nil {
 		return 0, 0, 0, err
 	}
-	out, _, err = o.stream(r.prober, nearAddr, r.responder)
-	return in, size, out, err
-}
-
-// stream sends from one host to the other as fast as it goes, and returns Gbit/s
-// and how many bytes a packet brought to the receiver's IP.
-func (o *opts) stream(from *lab.Host, addr string, to *lab.Host) (gbit, size float64, err error) {
-	s, err := from.ListenTCP(net.JoinHostPort(addr, "0"), lab.Bulk(math.MaxInt64))
-	if err != nil {
-		return 0, 0, err
-	}
-	defer s.Close()
-	var c net.Conn
-	if err := to.Do(func() (err error) {
-		c, err = net.Dial("tcp", s.Addr().String())
-		return err
-	}); err != nil {
-		return 0, 0, err
-	}
-	defer c.Close()
-	b := make([]byte, 1<<20)
-	read := func(d time.Duration) (n float64, took float64, err error) {
-		begin := time.Now()
-		for time.Since(begin) < d {
-			got, err := c.Read(b)
-			if err != nil {
-				return 0, 0, fmt.Errorf("receive from %s: %w", addr, errors.Join(err, io.ErrUnexpectedEOF))
-			}
-			n += float64(got)
-		}
-		return n, time.Since(begin).Seconds(), nil
-	}
-	if _, _, err := read(300 * time.Millisecond); err != nil { // until its window is open
-		return 0, 0, err
-	}
-	before, err := inReceives(to)
-	if err != nil {
-		return 0, 0, err
-	}
-	n, took, err := read(o.duration)
-	if err != nil {
-		return 0, 0, err
-	}
-	after, err := inReceives(to)
-	return n * 8 / took / 1e9, n / (after - before), err
-}
-
-// inReceives is how many packets a host's IP has seen (Ip:InReceives, RFC 4293
-// ipSystemStatsInReceives), after GRO.
-func inReceives(h *lab.Host) (n float64, err error) {
-	var text []byte
-	if err := h.Do(func() (err error) {
-		text, err = os.ReadFile("/proc/thread-self/net/snmp")
-		return err
-	}); err != nil {
-		return 0, err
-	}
-	var names []string
-	for line := range strings.Lines(string(text)) {
-		f := strings.Fields(line)
-		if len(f) == 0 || f[0] != "Ip:" {
-			continue
-		}
-		for i, name := range names {
-			if name == "InReceives" && i < len(f) {
-				return strconv.ParseFloat(f[i], 64)
-			}
-		}
-		names = f
-	}
-	return 0, errors.New("the kernel has no counter Ip:InReceives")
+	sent, err := lab.MeasureStream(r.prober, nearAddr, r.responder, o.duration)
+	return received.Gbit, received.PacketSize, sent.Gbit, err
 }

@@ -243,30 +243,38 @@ func adopt(t *testing.T, hub byte) *pair {
 	return p
 }
 
-// card moves a network card into a host. It comes back when the host goes.
+// card moves a network card into a host. It comes back when the host goes, which takes
+// as long as connections of the host's last.
 func card(t *testing.T, h *lab.Host, mac net.HardwareAddr, addrs ...string) *lab.End {
 	t.Helper()
-	all, err := netlink.LinkList()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, link := range all {
-		a := link.Attrs()
-		if a.HardwareAddr.String() != mac.String() {
-			continue
+	name := ""
+	for end := time.Now().Add(time.Minute); name == ""; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no network card %s here", mac)
 		}
-		ns, err := netns.GetFromName(h.Netns)
+		all, err := netlink.LinkList()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ns.Close()
-		if err := netlink.LinkSetNsFd(link, int(ns)); err != nil {
-			t.Fatalf("move %s to %s: %v", a.Name, h.Name, err)
+		for _, link := range all {
+			if link.Attrs().HardwareAddr.String() == mac.String() {
+				name = link.Attrs().Name
+			}
 		}
-		return configured(t, h, a.Name, addrs...)
 	}
-	t.Fatalf("no network card %s here", mac)
-	return nil
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := netns.GetFromName(h.Netns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if err := netlink.LinkSetNsFd(link, int(ns)); err != nil {
+		t.Fatalf("move %s to %s: %v", name, h.Name, err)
+	}
+	return configured(t, h, name, addrs...)
 }
 
 // configured sets a device of a host up with these addresses, and waits until

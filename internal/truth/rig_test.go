@@ -63,7 +63,11 @@ func begin(t *testing.T, s setup) *run {
 	r := &run{t: t, setup: s, interval: s.interval, ended: make(chan struct{})}
 	dir := t.TempDir()
 	settings := filepath.Join(dir, "settings.yaml")
-	write(t, settings, map[string]any{"safety": map[string]any{"max_pps": 100_000, "max_prefix_pps": 100_000}})
+	content := map[string]any{"safety": map[string]any{"max_pps": 100_000, "max_prefix_pps": 100_000}}
+	if s.mode != "" {
+		content["engine"] = map[string]any{"xdp_mode": s.mode}
+	}
+	write(t, settings, content)
 	r.phase = time.Duration((time.Now().UnixNano() + int64(s.lead)) % int64(s.interval))
 	r.names = inPhase(t, s, r.phase)
 	r.file, r.content = filepath.Join(dir, "netprobe.yaml"), r.config(t)

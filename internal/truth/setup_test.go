@@ -50,6 +50,7 @@ type setup struct {
 	groups   []group // none: ports 20000 to 20063
 	targets  []target
 	lead     time.Duration // from the start to the first round; 0: usualLead
+	mode     string        // of XDP; "": auto
 }
 
 func (r *run) config(t *testing.T) map[string]any {
