@@ -59,6 +59,11 @@ func TestVerdict(t *testing.T) {
 	if err := good().verdict(); err != nil {
 		t.Fatal(err)
 	}
+	late := good() // an answer that came when its probe had been given up
+	late.sums["unknown"], late.sums["steered"], late.Wire.Answered = map[string]float64{"link_down": 2}, map[string]float64{"": 101}, 101
+	if err := late.verdict(); err != nil {
+		t.Error(err)
+	}
 	for want, spoil := range map[string]func(*report){
 		"1 probes lost":                func(r *report) { r.sums["lost"] = map[string]float64{"": 1} },
 		"2 probes lost":                func(r *report) { r.sums["lost"], r.Wire.Died = map[string]float64{"": 2}, 1 },
