@@ -19,12 +19,17 @@ func NewProblem(status int, detail string, fields ...wire.FieldError) *wire.Prob
 	return &wire.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}
 }
 
-// fail answers with a problem.
+// fail answers with a problem, once it has what the client is about to send: one that
+// closes after this request would find the connection closed under its body, and not
+// read why.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p, told := errors.AsType[*wire.Problem](err)
 	if !told {
 		h.log.Warn("api: a request failed", "path", r.URL.Path, "error", err)
 		p = NewProblem(http.StatusInternalServerError, err.Error())
+	}
+	if r.Header.Get("Expect") == "" { // else it waits to be asked for its body
+		_, _ = io.CopyN(io.Discard, r.Body, maxBody)
 	}
 	w.Header().Set("Content-Type", wire.ProblemType)
 	writeJSON(w, p.Status, p)

@@ -96,6 +96,42 @@ func TestLocal(t *testing.T) {
 	}
 }
 
+// The one that has been without a request for the longest goes first, be it since it
+// came or since it was answered; one that has a request does not.
+func TestWhoMakesRoom(t *testing.T) {
+	l := &limitedListener{}
+	come := func() (taken, left net.Conn) {
+		a, b := net.Pipe()
+		t.Cleanup(func() { a.Close(); b.Close() })
+		return l.admit(a)
+	}
+	var all []net.Conn
+	for i := range MaxConnections {
+		c, left := come()
+		if c == nil || left != nil {
+			t.Fatalf("connection %d: %v, %v", i, c, left)
+		}
+		all = append(all, c)
+	}
+	l.state(all[0], http.StateActive)
+	l.state(all[1], http.StateActive)
+	l.state(all[1], http.StateIdle)
+	inner := func(c net.Conn) net.Conn { return c.(*limitedConn).Conn }
+	for i := 2; i < MaxConnections; i++ {
+		c, left := come()
+		if left != inner(all[i]) {
+			t.Fatalf("connection %d did not make room", i)
+		}
+		l.state(c, http.StateActive)
+	}
+	if _, left := come(); left != inner(all[1]) {
+		t.Error("the one that was answered last did not make room last")
+	}
+	if l.open != MaxConnections {
+		t.Errorf("%d are open", l.open)
+	}
+}
+
 // Who asks for nothing makes room for others, those who have asked do not.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
