@@ -86,9 +86,9 @@ var sections = []section{
 			absent: false, read: as(value.boolean)},
 	}},
 	{name: "safety", ours: true, fields: []field{
-		{name: "max_pps", doc: "probes per second in all; a plan above it is refused",
+		{name: "max_pps", doc: "probes per second in all, over any 100 ms; a plan above it is refused",
 			absent: 20_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
-		{name: "max_prefix_pps", doc: "probes per second into one /24 or /48; a plan above it is refused",
+		{name: "max_prefix_pps", doc: "probes per second into one /24 or /48, over any 100 ms; a plan above it is refused",
 			absent: 2_000, read: as(func(v value) (int, bool) { return v.integer(1, maxCount) })},
 		{name: "allow_ranges", doc: "ranges to probe all the same that are refused otherwise: loopback, link-local, multicast and the like",
 			list: true, text: true, absent: []string(nil), read: as(value.ranges)},

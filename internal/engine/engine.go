@@ -38,6 +38,7 @@ type Options struct {
 	Tick          time.Duration // probes due within one tick share a wake-up
 	Percentiles   []int
 	Limiter       *Limiter                 // shared by all engines
+	Blocks        *Blocks                  // shared by all engines; nil: no block has a cap
 	ForeignSource bool                     // sources need not be local addresses
 	Lists         *config.Lists            // of addresses that nothing is sent to; nil: none
 	Stopped       *atomic.Bool             // while true nothing is sent, from the next tick on; nil: never
@@ -263,7 +264,9 @@ func (e *Engine) Move(name string, to netip.Addr) error {
 	if !ok || len(e.targets.at(n).plan.Addrs) != 1 {
 		return nil
 	}
+	e.countBlocks(n, -1)
 	e.moved[n] = to
+	e.countBlocks(n, 1)
 	if f := e.bindFitting(e.Link, n); f != nil && f.users > 0 {
 		there := *e.targets.at(n).plan
 		if kind, ok := e.renamed[e.targets.at(n).series]; ok {

@@ -45,6 +45,7 @@ func (e *Engine) enter(p *plan.Target) uint32 {
 			}
 		}
 	}
+	e.countBlocks(n, 1)
 	if e.names != nil && !p.Once {
 		e.names[p.Name] = n
 	}

@@ -41,19 +41,6 @@ func NewLimiter(pps float64) *Limiter {
 	return l
 }
 
-func newLimit(pps float64) *limit {
-	n := max(1, math.Ceil(pps*limitWindow.Seconds()))
-	each := max(1, int(n)/limitPlaces)
-	for int(n)%each != 0 { // whole places, or the cap would not be met or not be held
-		each--
-	}
-	l := &limit{sent: make([]atomic.Int64, int(n)/each), each: each, window: int64(n / pps * float64(time.Second))}
-	for i := range l.sent {
-		l.sent[i].Store(-l.window)
-	}
-	return l
-}
-
 // SetRate lets pps probes per second through from now on. What left before
 // counts; of what leaves at this very moment a few may not.
 func (l *Limiter) SetRate(pps float64) {
@@ -71,6 +58,29 @@ func (l *Limiter) SetRate(pps float64) {
 		next.sent[len(next.sent)-1-back].Store(old.sent[place].Load())
 	}
 	l.now.Store(next)
+}
+
+// placesOf is how many probes per window a rate is.
+func placesOf(pps float64) uint32 {
+	return uint32(max(1, math.Ceil(pps*limitWindow.Seconds())))
+}
+
+// windowOf is the window of a rate, ns.
+func windowOf(pps float64) int64 {
+	return int64(float64(placesOf(pps)) / pps * float64(time.Second))
+}
+
+func newLimit(pps float64) *limit {
+	n := int(placesOf(pps))
+	each := max(1, n/limitPlaces)
+	for n%each != 0 { // whole places, or the cap would not be met or not be held
+		each--
+	}
+	l := &limit{sent: make([]atomic.Int64, n/each), each: each, window: windowOf(pps)}
+	for i := range l.sent {
+		l.sent[i].Store(-l.window)
+	}
+	return l
 }
 
 // grant is a place of a limit that a worker has taken, and uses up. Only the

@@ -268,6 +268,7 @@ type leaving struct {
 
 // leave notes that a target was removed.
 func (e *Engine) leave(n uint32, t *target) {
+	e.countBlocks(n, -1)
 	l := leaving{since: e.clock.now(), at: time.Now().Add(2*resting + time.Duration(e.longest.Load()))} // after its flows
 	if t.plan.Once {
 		// No scrape reads it, and it shares no flow. What is under way is over by then.

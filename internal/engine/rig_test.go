@@ -31,6 +31,11 @@ type rig struct {
 // newRig attaches to an end with one socket on each of its queues, and works
 // until the test ends.
 func newRig(t *testing.T, at *lab.End, queues int, interval time.Duration) *rig {
+	return newRigUnder(t, at, queues, interval, 100_000)
+}
+
+// newRigUnder is newRig with a cap for each /24 and /48, probes per second.
+func newRigUnder(t *testing.T, at *lab.End, queues int, interval time.Duration, blockPPS float64) *rig {
 	t.Helper()
 	r := &rig{}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -64,7 +69,7 @@ func newRig(t *testing.T, at *lab.End, queues int, interval time.Duration) *rig 
 	}))
 	r.Engine, err = engine.New(engine.Options{
 		Link: link, Program: program, Sockets: sockets, MaxFrame: xsk.MaxFrame(2048), Secret: secret, Store: &r.store,
-		Interval: interval, Tick: time.Millisecond, Percentiles: []int{50}, Limiter: engine.NewLimiter(100_000), Log: slog.New(slog.DiscardHandler),
+		Interval: interval, Tick: time.Millisecond, Percentiles: []int{50}, Limiter: engine.NewLimiter(100_000), Blocks: engine.NewBlocks(blockPPS), Log: slog.New(slog.DiscardHandler),
 	})
 	check(err)
 	ended := make(chan struct{})

@@ -20,17 +20,31 @@ type target struct {
 	probe  uint32        // next probe of the interval. Owner only
 	round  uint32        // counts intervals. Owner only
 	series uint32        // of its first group; the others follow
-	state  atomic.Uint32 // the owner's number (8 bits), targetGone, targetLeft
+	state  atomic.Uint32 // the owner's number (8 bits), targetGone, targetLeft, and the owner's: place
 }
 
 const (
 	targetGone = 1 << 8 // control: no further probes
 	targetLeft = 1 << 9 // owner: it is out of the schedule
+
+	placeShift = 10
 )
 
 func (t *target) owner() uint8 { return uint8(t.state.Load()) }
 
 func (t *target) gone() bool { return t.state.Load()&targetGone != 0 }
+
+// place is the number of the place in its block by which the next probe leaves; 0: it was
+// not given one yet.
+func (t *target) place() uint32 { return t.state.Load() >> placeShift }
+
+// hold keeps a place for the next probe; 0: none.
+func (t *target) hold(place uint32) {
+	if t.place() != place { // control changes other bits at the same time
+		t.state.And(1<<placeShift - 1)
+		t.state.Or(place << placeShift)
+	}
+}
 
 // series is one target in one group.
 type series struct {

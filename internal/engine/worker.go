@@ -217,68 +217,6 @@ func (w *worker) pin() {
 	}
 }
 
-// sendDue sends the probes that are due within a tick, and returns how long
-// until the next thing to do, ns; 0 when more is due already.
-func (w *worker) sendDue() int64 {
-	defer w.kick()
-	now := w.engine.clock.now() // not before the replies were read: the cap counts from when probes leave
-	horizon := now + w.engine.tick
-	interval := w.engine.interval.Load()
-	for sent := 0; ; {
-		_, due, ok := w.schedule.next()
-		if !ok {
-			return int64(longestSleep)
-		}
-		if sent == 0 {
-			w.lag.observe(now, max(0, now-due))
-		}
-		if due > horizon {
-			w.perKick = 1
-			return min(due-now, int64(longestSleep), w.untilExpiry(now))
-		}
-		if sent >= sendBatch {
-			w.perKick = 1
-			if now-due > int64(overdue) {
-				w.perKick = maxPerKick
-			}
-			return 0
-		}
-		ahead := w.lookAhead(horizon)
-		for i := range ahead {
-			p := &ahead[i]
-			t := p.target
-			// What is given up anyway must not use up the cap.
-			if !t.behind(now, interval) {
-				if wait := w.engine.Limiter.take(&w.grant, now); wait > 0 {
-					w.putBack(ahead[i:])
-					return min(wait, int64(longestSleep))
-				}
-			}
-			w.probe(p, now)
-			if t.advance(interval) {
-				w.schedule.add(p.number, t.due())
-			} else {
-				t.state.Or(targetLeft)
-			}
-			now = max(now, w.kicked)
-			sent++
-		}
-	}
-}
-
-// untilExpiry is how long until a round may be completed by a timeout, ns: not
-// before the sockets are asked again what they dropped.
-func (w *worker) untilExpiry(now int64) int64 {
-	wait := int64(longestSleep)
-	next := w.seen.Load() + int64(checkDrops) - now
-	for _, e := range w.expiries {
-		if _, s := e.oldest(); s != nil {
-			wait = min(wait, max(1, next+1, s.sent+e.timeout+int64(grace)-now))
-		}
-	}
-	return wait
-}
-
 // windowMax is the largest of what was observed lately: in the current window
 // and the one before it. One goroutine observes, any may read.
 type windowMax struct {

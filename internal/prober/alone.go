@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/config"
-	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/host"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
@@ -48,7 +47,7 @@ func Probe(ctx context.Context, o Options, once Once, emit func(api.ProbeEvent))
 		return err
 	}
 	p.plan, p.placed = first.plan, first.placed
-	p.limiter = engine.NewLimiter(float64(p.cfg.Safety.MaxPPS))
+	p.makeCaps()
 	first.plan.PPS = max(once.Rate, 2*usualOncePPS) // for the rings
 	if err := p.ports.attach(p, first); err != nil {
 		return host.ExplainDescriptors(err)

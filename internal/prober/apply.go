@@ -77,6 +77,7 @@ func (p *prober) applyIf(next *config.Config, again bool, agree func(*change) er
 		port.engine.Relabel(c.relabel[port]...)
 	}
 	p.limiter.SetRate(float64(next.Safety.MaxPPS))
+	p.blocks.SetRate(float64(next.Safety.MaxPrefixPPS))
 	for _, port := range p.ports {
 		port.size(c.plan.PPS)
 	}

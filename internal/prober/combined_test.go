@@ -14,7 +14,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/netprobe-xdp/netprobe-xdp/internal/engine"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/history"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
@@ -70,7 +69,7 @@ func newStill(t *testing.T, networks int, sections ...string) *still {
 	first, err := s.prepare(t.Context(), s.cfg)
 	must(err)
 	s.adopt(first)
-	s.limiter = engine.NewLimiter(float64(s.cfg.Safety.MaxPPS))
+	s.makeCaps()
 	must(s.ports.attach(s.prober, first))
 	must(s.install(first))
 	return s

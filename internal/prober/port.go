@@ -72,6 +72,12 @@ func (t *port) route(dst, src netip.Addr, foreign bool) (netdev.Route, error) {
 	return t.link.Route(dst, src)
 }
 
+// makeCaps makes what keeps all engines under the caps of the configuration.
+func (p *prober) makeCaps() {
+	p.limiter = engine.NewLimiter(float64(p.cfg.Safety.MaxPPS))
+	p.blocks = engine.NewBlocks(float64(p.cfg.Safety.MaxPrefixPPS))
+}
+
 // attach opens sockets on all queues, attaches the XDP program and makes the
 // engine.
 func (t *port) attach(p *prober, c *change) error {
@@ -90,7 +96,7 @@ func (t *port) attach(p *prober, c *change) error {
 	t.engine, err = engine.New(engine.Options{
 		Link: t.link, Program: t.program, Sockets: t.sockets, MaxFrame: xsk.MaxFrame(t.options.frameSize),
 		Secret: p.secret, Store: &p.store, Interval: c.plan.Interval, Tick: c.cfg.Engine.Tick,
-		Percentiles: c.plan.Percentiles, Limiter: p.limiter, ForeignSource: c.cfg.Safety.ForeignSource, Lists: c.cfg.Safety.Lists, Stopped: &p.stopped,
+		Percentiles: c.plan.Percentiles, Limiter: p.limiter, Blocks: p.blocks, ForeignSource: c.cfg.Safety.ForeignSource, Lists: c.cfg.Safety.Lists, Stopped: &p.stopped,
 		Workers: c.cfg.Engine.Workers, Pinning: c.cfg.Engine.Pinning, Histogram: p.histogram, Astray: p.noteAstray, Log: p.Log,
 	})
 	return err

@@ -95,6 +95,7 @@ type prober struct {
 	history *history.History
 
 	limiter *engine.Limiter
+	blocks  *engine.Blocks
 	probes  probes
 	app     metrics.App
 	names   names
@@ -193,7 +194,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := p.listenControl(); err != nil {
 		return err
 	}
-	p.limiter = engine.NewLimiter(float64(p.cfg.Safety.MaxPPS))
+	p.makeCaps()
 	if err := p.ports.attach(p, first); err != nil {
 		return err
 	}

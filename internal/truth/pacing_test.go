@@ -193,11 +193,22 @@ func TestPacingGapAndBurst(t *testing.T) {
 // caught up with, all of it under the cap in every window of 100 ms. Falling behind is
 // said.
 func TestPacingKeepsTheCapWhileCatchingUp(t *testing.T) {
-	t.Parallel()
+	const capPPS, other = 2500, 100_000
+	for name, safety := range map[string]map[string]any{
+		"of all":     {"max_pps": capPPS, "max_prefix_pps": other},
+		"of a block": {"max_pps": other, "max_prefix_pps": capPPS}, // all targets are in one /24
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			catchesUpUnder(t, safety, capPPS)
+		})
+	}
+}
+
+func catchesUpUnder(t *testing.T, safety map[string]any, maxPPS int) {
 	const (
 		targets, packets = 90, 40 // 1,800/s
 		interval         = 2 * time.Second
-		maxPPS           = 2500
 		pause            = 1500 * time.Millisecond
 		window           = 100 * time.Millisecond
 		// way bounds by how much the times of two probes from the decision to
@@ -206,7 +217,7 @@ func TestPacingKeepsTheCapWhileCatchingUp(t *testing.T) {
 	)
 	s, farEnd := paced(t, targets, packets, interval, 0)
 	far := startCapture(t, farEnd, "icmp[icmptype] == icmp-echo")
-	c := startChild(t, s, map[string]any{"safety": map[string]any{"max_pps": maxPPS, "max_prefix_pps": maxPPS}}, false)
+	c := startChild(t, s, map[string]any{"safety": safety}, false)
 	c.reach(2 * targets * packets)
 	calm := c.page()
 	c.stopFor(pause)

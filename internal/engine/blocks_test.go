@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
+)
+
+// Two addresses are of one block here when they are for the plan, which judges the cap at load.
+func TestBlockIsThePlans(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	seen := map[blockKey]netip.Prefix{}
+	for range 100_000 {
+		var b [16]byte
+		a := netip.AddrFrom4([4]byte{10, byte(rng.IntN(4)), byte(rng.IntN(256)), byte(rng.IntN(256))})
+		if rng.IntN(2) == 0 {
+			b = [16]byte{0x20, 1, 0xd, 0xb8, byte(rng.IntN(2)), byte(rng.IntN(256)), byte(rng.IntN(256)), 15: byte(rng.IntN(256))}
+			a = netip.AddrFrom16(b)
+		}
+		b = a.As16()
+		key, block := blockOf(&b), plan.Block(a)
+		if before, known := seen[key]; known && before != block {
+			t.Fatalf("%v and %v are one block", before, block)
+		}
+		seen[key] = block
+	}
+	blocks := map[netip.Prefix]bool{}
+	for _, p := range seen {
+		if blocks[p] {
+			t.Fatalf("%v is two blocks", p)
+		}
+		blocks[p] = true
+	}
+}
+
+// crowd is a number of targets in one block on a worker's schedule, without the rest of it.
+type crowd struct {
+	block    *blockLimit
+	schedule schedule
+	due      []int64  // of each target's next probe, as planned
+	places   []uint32 // that it holds
+	interval int64
+	skipped  int
+	looks    int
+}
+
+// leave looks at a batch of what is due by now, and returns how many left and whether
+// that was all.
+func (c *crowd) leave(t *testing.T, now int64) (left int, all bool) {
+	for range sendBatch {
+		n, key, ok := c.schedule.next()
+		if !ok || key > now {
+			return left, true
+		}
+		c.schedule.drop()
+		c.looks++
+		if now-c.due[n] > c.interval {
+			c.skipped++
+		} else {
+			place := c.places[n]
+			if place == 0 {
+				var at int64
+				if place, at = c.block.give(now); at > now {
+					c.places[n] = place
+					c.schedule.add(n, at)
+					continue
+				}
+			}
+			if at := c.block.free(place); at > now {
+				c.places[n] = place
+				c.schedule.add(n, at)
+				continue
+			}
+			if !c.block.leave(place, now) {
+				t.Fatal("a place that is free cannot be left by")
+			}
+			left++
+		}
+		c.places[n] = 0
+		c.due[n] += c.interval
+		c.schedule.add(n, c.due[n])
+	}
+	return left, false
+}
+
+// Whatever a block has to catch up with, no window of 100 ms sees more than the cap; what
+// can leave within its interval does, in the order in which it was due on each worker; and
+// each probe is looked at a few times, however many wait.
+func TestBlockCatchesUpUnderItsCap(t *testing.T) {
+	const interval = int64(2 * time.Second)
+	for _, c := range []struct {
+		pps, targets int
+		pause        time.Duration
+	}{
+		{2000, 3600, 1500 * time.Millisecond}, {2000, 3900, 300 * time.Millisecond}, {2000, 2000, 10 * time.Second},
+		{105, 180, time.Second}, {15, 27, 900 * time.Millisecond}, {3, 5, 500 * time.Millisecond},
+	} {
+		t.Run(fmt.Sprintf("%d/s, %d targets, %v", c.pps, c.targets, c.pause), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, uint64(c.pps)))
+			limit := newBlockLimit(float64(c.pps))
+			workers := []*crowd{{block: limit, interval: interval}, {block: limit, interval: interval}}
+			start := int64(time.Hour)
+			for i := range c.targets {
+				w := workers[i%2]
+				w.due, w.places = append(w.due, start+rng.Int64N(interval)), append(w.places, 0)
+				w.schedule.add(uint32(len(w.due)-1), w.due[len(w.due)-1])
+			}
+			var sent []int64
+			step := func(from, to int64) {
+				for now := from; now < to; now += 20_000 + rng.Int64N(100_000) {
+					for over := 0; over != 3; { // the workers are at it at the same time
+						which := rng.IntN(2)
+						left, all := workers[which].leave(t, now)
+						for range left {
+							sent = append(sent, now)
+						}
+						if all {
+							over |= 1 << which
+						}
+					}
+				}
+			}
+			step(start, start+3*interval)
+			calm := workers[0].skipped + workers[1].skipped
+			again := start + 3*interval + int64(c.pause)
+			end := again + 40*interval
+			step(again, end)
+			var window []int64
+			for _, at := range sent {
+				window = append(window, at)
+				for at-window[0] >= limit.window {
+					window = window[1:]
+				}
+				if len(window) > len(limit.places) {
+					t.Fatalf("%d probes within %v, allowed %d", len(window), time.Duration(limit.window), len(limit.places))
+				}
+			}
+			skipped := workers[0].skipped + workers[1].skipped
+			missed := max(0, float64(c.pause)/float64(interval)-1) * float64(c.targets)
+			if calm > 0 || float64(skipped) > 1.01*missed+1 {
+				t.Errorf("%d given up before the pause, %d with it; want none, and %.0f", calm, skipped, missed)
+			}
+			if looks := float64(workers[0].looks + workers[1].looks); looks > 4*float64(len(sent)+skipped) {
+				t.Errorf("each probe was looked at %.1f times", looks/float64(len(sent)+skipped))
+			}
+			late := int64(0)
+			for _, w := range workers {
+				for _, due := range w.due {
+					late = max(late, end-due)
+				}
+			}
+			if asked := float64(c.targets) / 2; asked < 0.95*float64(c.pps) && late > max(int64(limitWindow), 5*int64(time.Second)/int64(c.pps)) {
+				t.Errorf("at the end a probe is %v late", time.Duration(late))
+			}
+		})
+	}
+}
+
+// A block is looked after from when more may leave for it within a window than its cap
+// allows until that is over, and what left it counts when the cap changes.
+func TestCrowdedBlocks(t *testing.T) {
+	b := NewBlocks(2000)
+	addr := netip.MustParseAddr("192.0.2.9")
+	mapped := addr.As16()
+	now := int64(time.Hour)
+	b.count(addr, 200)
+	b.count(netip.MustParseAddr("198.51.100.1"), 200)
+	if b.publish(now); b.of(&mapped) != nil {
+		t.Fatal("looked after at what its cap allows")
+	}
+	b.count(netip.MustParseAddr("192.0.2.200"), 1)
+	b.publish(now)
+	limit := b.of(&mapped)
+	if limit == nil || len(*b.crowded.Load()) != 1 {
+		t.Fatalf("%d blocks are looked after, want one", len(*b.crowded.Load()))
+	}
+	for range 150 {
+		if place, at := limit.give(now); at != now || !limit.leave(place, now) {
+			t.Fatal("no place though none is taken")
+		}
+	}
+	b.SetRate(1000)
+	if limit = b.of(&mapped); limit == nil {
+		t.Fatal("with the lower cap, it is not looked after")
+	}
+	if _, at := limit.give(now + 1); at <= now+1 {
+		t.Error("the places that were taken are free under a lower cap")
+	}
+	if len(*b.crowded.Load()) != 2 {
+		t.Error("with the lower cap, the other block is not looked after")
+	}
+	b.SetRate(2000)
+	b.count(addr, -200)
+	if b.publish(now + 1); b.of(&mapped) == nil {
+		t.Error("what left a moment ago is forgotten")
+	}
+	b.count(addr, 1)
+	if b.publish(now + keepIdle + 1); b.of(&mapped) != nil {
+		t.Error("still looked after")
+	}
+}
+
+// What a probe pays that leaves for a block that is looked after, beside 4,000 others.
+func BenchmarkBlocks(b *testing.B) {
+	blocks := NewBlocks(2000)
+	addrs := make([][16]byte, 4096)
+	for i := range addrs {
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1})
+		addrs[i] = a.As16()
+		blocks.count(a, 201)
+	}
+	now := int64(time.Hour)
+	blocks.publish(now)
+	b.ReportAllocs()
+	for i := range b.N {
+		now += 50_000
+		block := blocks.of(&addrs[i%len(addrs)])
+		place, at := block.give(now)
+		if at > now || block.free(place) > now || !block.leave(place, now) {
+			b.Fatal("had to wait")
+		}
+	}
+}
