@@ -38,7 +38,7 @@ func (f files) write(generation int) error {
 	}
 	if err := replace(f.settings(), func(w io.Writer) {
 		fmt.Fprintf(w, "engine: {workers: %d}\nsafety: {max_pps: %d, max_prefix_pps: %d}\nmetrics: {max_series: 20000000}\nhistory: {memory: %d}\n",
-			s.workers, 2*int(s.pps())+1000, 2*int(s.pps())+1000, s.past())
+			s.workers, 2*int(s.pps())+1000, int(0.6*s.pps())+1000, s.past()) // half of the targets are in one /48
 		if s.targets >= largeList {
 			fmt.Fprintf(w, "inventories:\n  many: {file: %q}\n", f.list())
 		}
