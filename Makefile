@@ -66,11 +66,11 @@ test: go root ## install what the tests need (sudo), then run everything that de
 	scripts/setup.sh
 	$(GO) test -race -count=1 -vet=off -parallel $$((3 * $$(nproc) / 2)) -timeout 14m $(TESTFLAGS) ./...
 
-test-kernels: go ## boot Debian's Linux 6.1 and 6.12 under qemu and run there what needs them (sudo, for packages; five minutes); KERNELS=6.12-arm64 chooses
+test-kernels: go ## boot Debian's Linux 6.1 and 6.12 under qemu and run there what needs them (sudo, for packages; eight minutes); KERNELS=6.12-arm64 chooses
 	scripts/setup.sh kernels
 	scripts/test-kernels.sh $(KERNELS)
 
-test-packages: go root ## install, run, upgrade and remove the .deb in a new Debian root under a systemd of its own, and run the program for arm64 emulated (sudo, for packages; five minutes)
+test-packages: go root ## install, run, upgrade and remove the .deb in a new Debian root under a systemd of its own, and run the program for arm64 emulated (sudo, for packages; eight minutes)
 	scripts/setup.sh packages
 	$(GO) test -count=1 -v -timeout 30m -tags packages -run 'TestPackage(Installed|Arm64)' ./internal/shipped
 
