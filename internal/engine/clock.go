@@ -23,3 +23,7 @@ func newClock() (clock, error) {
 
 // now returns ns of bpf_ktime_get_ns.
 func (c *clock) now() int64 { return int64(time.Since(c.base)) + c.offset }
+
+// at is now at a time that has a reading of the monotonic clock: one call of time.Now reads both
+// clocks together, two may have anything between them.
+func (c *clock) at(t time.Time) int64 { return int64(t.Sub(c.base)) + c.offset }

@@ -298,9 +298,8 @@ const settling = 300 * time.Millisecond
 // firstCycle is when, on the monotonic clock, the interval begins whose phase
 // comes next: intervals are aligned to the wall clock, so that a restart does
 // not move a target's probes.
-func (e *Engine) firstCycle(phase time.Duration, now int64) int64 {
-	wall := time.Now().UnixNano() + int64(settling)
+func (e *Engine) firstCycle(phase time.Duration, now time.Time) int64 {
 	interval := e.interval.Load()
-	into := (wall - int64(phase)) % interval
-	return now + int64(settling) + interval - into
+	into := (now.UnixNano() + int64(settling) - int64(phase)) % interval
+	return e.clock.at(now) + int64(settling) + interval - into
 }

@@ -152,6 +152,9 @@ func exactlyOnce(t *testing.T, queues int) {
 			planned += one.Probes()
 		}
 		got := gather(w, planned, 10*time.Second)
+		if err := arrived.frames.CatchUp(); err != nil {
+			t.Fatal(err)
+		}
 		stopped := len(arrived.at(long.Addrs[0]))
 		for _, one := range whole {
 			for _, a := range one.Addrs {

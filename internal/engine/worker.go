@@ -144,7 +144,7 @@ func (w *worker) takeNews() {
 	for _, r := range renamed {
 		w.engine.series.at(r.series).result.Become(r.kind)
 	}
-	now := w.engine.clock.now()
+	now := time.Now()
 	for _, n := range arrived {
 		t := w.engine.targets.at(n)
 		if t.plan.Probes() > 0 {

@@ -3,11 +3,14 @@
 package lab
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mdlayher/packet"
@@ -18,11 +21,17 @@ import (
 // the frames that the stack is handed, and sends any. Any goroutine may call its
 // methods.
 type Frames struct {
-	at    *End
-	conn  *packet.Conn
-	ended sync.WaitGroup
-	once  sync.Once // for Stop
-	err   error     // what Stop says
+	at     *End
+	conn   *packet.Conn
+	ended  sync.WaitGroup
+	once   sync.Once     // for Stop
+	err    error         // what Stop says
+	taking atomic.Bool   // Each was called
+	taken  atomic.Uint64 // frames that take was called with
+
+	mu      sync.Mutex
+	came    uint64 // frames for the socket, as far as the kernel was asked
+	dropped uint64 // of them, those that it had no room for
 }
 
 // Frames opens a packet socket for an EtherType; with unix.ETH_P_ALL it sees what
@@ -49,24 +58,82 @@ func (e *End) Frames(etherType int) *Frames {
 	return f
 }
 
-// Each calls take with every frame that comes from now on, one after the other on
-// a goroutine of its own, until Stop or the lab's Close. Call it once. A frame is
-// take's only until take returns.
-func (f *Frames) Each(take func(frame []byte)) {
+// Each calls take with every frame that comes from now on and when it arrived, by the kernel's
+// clock, one after the other on a goroutine of its own, until Stop or the lab's Close. Call it
+// once. A frame is take's only until take returns.
+func (f *Frames) Each(take func(frame []byte, at time.Time)) {
+	f.taking.Store(true)
 	f.ended.Go(func() {
-		b := make([]byte, 1<<16)
+		raw, err := f.conn.SyscallConn()
+		b, control := make([]byte, 1<<16), make([]byte, 128)
 		for {
-			n, _, err := f.conn.ReadFrom(b)
+			var n, oobn int
+			var failed error
+			if err == nil {
+				err = raw.Read(func(fd uintptr) bool {
+					n, oobn, _, _, failed = unix.Recvmsg(int(fd), b, control, unix.MSG_DONTWAIT)
+					return failed != unix.EAGAIN && failed != unix.EINTR
+				})
+			}
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return
+			}
+			var at time.Time
+			if err = errors.Join(err, failed); err == nil {
+				at, err = arrival(control[:oobn])
 			}
 			if err != nil {
 				f.err = fmt.Errorf("listening on %s of %s: %w", f.at.Name, f.at.Host.Name, err)
 				return
 			}
-			take(b[:n])
+			take(b[:n], at)
+			f.taken.Add(1)
 		}
 	})
+}
+
+// arrival reads when a frame arrived from what came with it (SO_TIMESTAMPNS, socket(7)).
+func arrival(control []byte) (time.Time, error) {
+	all, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, m := range all {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:]))), nil
+		}
+	}
+	return time.Time{}, errors.New("a frame came without its time")
+}
+
+// patienceOfFrames is how long taking what has come may take on a busy machine.
+const patienceOfFrames = 30 * time.Second
+
+// CatchUp waits until take was called with all frames that have arrived by now. It is an
+// error when some were dropped, or take has ended.
+func (f *Frames) CatchUp() error {
+	came, err := f.arrived()
+	for end := time.Now().Add(patienceOfFrames); err == nil && f.taken.Load() < came; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return fmt.Errorf("of %d frames on %s of %s %d were taken", came, f.at.Name, f.at.Host.Name, f.taken.Load())
+		}
+	}
+	return err
+}
+
+// arrived is how many frames came until now.
+func (f *Frames) arrived() (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s, err := f.conn.Stats() // since it was asked last
+	if err != nil {
+		return 0, fmt.Errorf("reading what was dropped on %s of %s: %w", f.at.Name, f.at.Host.Name, err)
+	}
+	f.came, f.dropped = f.came+uint64(s.Packets), f.dropped+uint64(s.Drops)
+	if f.dropped > 0 {
+		return f.came, fmt.Errorf("%d frames on %s of %s came faster than they were taken", f.dropped, f.at.Name, f.at.Host.Name)
+	}
+	return f.came, nil
 }
 
 // Send sends a frame to the end's peer.
@@ -77,29 +144,20 @@ func (f *Frames) Send(frame []byte) error {
 	return nil
 }
 
-// Stop ends the calls of Each, and says what went wrong until then: an error where
-// frames came and take was not called with them. Send still works. Calling it again
-// returns the same.
+// Stop ends the calls of Each once what has come was taken, and says what went wrong until
+// then: an error where frames came and take was not called with them. Send still works.
+// Calling it again returns the same.
 func (f *Frames) Stop() error {
 	f.once.Do(func() {
+		var missed error
+		if f.taking.Load() {
+			missed = f.CatchUp()
+		}
 		_ = f.conn.SetReadDeadline(time.Now())
 		f.ended.Wait()
-		if f.err == nil {
-			f.err = f.missed()
-		}
+		f.err = cmp.Or(f.err, missed)
 	})
 	return f.err
-}
-
-func (f *Frames) missed() error {
-	s, err := f.conn.Stats()
-	if err != nil {
-		return fmt.Errorf("reading what was dropped on %s of %s: %w", f.at.Name, f.at.Host.Name, err)
-	}
-	if s.Drops > 0 {
-		return fmt.Errorf("%d frames on %s of %s came faster than they were taken", s.Drops, f.at.Name, f.at.Host.Name)
-	}
-	return nil
 }
 
 // listenFrames opens a socket that takes and sends whole frames on an end.
@@ -112,9 +170,9 @@ func listenFrames(e *End, etherType int) (*packet.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a packet socket on %s of %s: %w", e.Name, e.Host.Name, err)
 	}
-	if err = setOption(c, unix.SO_RCVBUFFORCE, 32<<20); err != nil {
+	if err = errors.Join(setOption(c, unix.SO_RCVBUFFORCE, 32<<20), setOption(c, unix.SO_TIMESTAMPNS, 1)); err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("asking for a larger buffer on %s of %s: %w", e.Name, e.Host.Name, err)
+		return nil, fmt.Errorf("asking for a larger buffer and the times of frames on %s of %s: %w", e.Name, e.Host.Name, err)
 	}
 	return c, nil
 }

@@ -37,7 +37,7 @@ const oldReplies = 40
 func newForger(t *testing.T, at *lab.End) *forger {
 	t.Helper()
 	f := &forger{t: t, frames: at.Frames(unix.ETH_P_ALL), perKind: map[string]int{}}
-	f.frames.Each(f.forge)
+	f.frames.Each(func(frame []byte, _ time.Time) { f.forge(frame) })
 	return f
 }
 

@@ -31,7 +31,7 @@ func newOddHost(t *testing.T, at *lab.End, ways func(o *oddHost) map[[4]byte]fun
 	t.Helper()
 	o := &oddHost{t: t, frames: at.Frames(unix.ETH_P_IP), seen: map[[4]byte]int{}}
 	o.ways = ways(o)
-	o.frames.Each(o.answer)
+	o.frames.Each(func(frame []byte, _ time.Time) { o.answer(frame) })
 	t.Cleanup(o.stop)
 	return o
 }
