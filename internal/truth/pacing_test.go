@@ -213,7 +213,7 @@ func catchesUpUnder(t *testing.T, safety map[string]any, maxPPS int) {
 		window           = 100 * time.Millisecond
 		// way bounds by how much the times of two probes from the decision to
 		// send to the arrival may differ on a busy machine.
-		way = 5 * time.Millisecond
+		way = 10 * time.Millisecond
 	)
 	s, farEnd := paced(t, targets, packets, interval, 0)
 	far := startCapture(t, farEnd, "icmp[icmptype] == icmp-echo")
