@@ -232,7 +232,9 @@ func catchesUpUnder(t *testing.T, safety map[string]any, maxPPS int) {
 	t.Logf("lag %v s before, %v s after; app_iteration_time_seconds %v, %v",
 		calm.value(t, "netprobe_schedule_lag_seconds"), lag, calm.value(t, "app_iteration_time_seconds"), iteration)
 	c.reach(6 * targets * packets)
-	f := c.page().figures(t)
+	last := c.page()
+	f := last.figures(t)
+	behind, _ := last.sum(t, "netprobe_not_sent_total", `reason="behind"`)
 	c.end()
 	far.stop()
 	all := arrivals(far)
@@ -240,7 +242,7 @@ func catchesUpUnder(t *testing.T, safety map[string]any, maxPPS int) {
 	wide, _ := most(all, window)
 	t.Logf("%s; at most %d within %v, %d within %v", f, n, window-way, wide, window)
 	if f.notSent != 0 || f.lost != 0 || f.unknown != 0 {
-		t.Errorf("%s; all could be sent within their interval, and was answered", f)
+		t.Errorf("%s, of them %d behind; all could be sent within their interval, and was answered", f, behind)
 	}
 	if n > maxPPS/10 {
 		t.Errorf("%d probes arrived within %v, at %v; the cap lets %d through", n, window-way, at, maxPPS/10)
