@@ -6,8 +6,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,7 +36,8 @@ func (f *ctlFlags) newAdd() *cobra.Command {
 		Long: `add has targets probed beside those of the configuration: all, or none. They are
 judged as those are, and last until their lifetime is over, somebody removes them,
 or the daemon ends. SPEC is written as for probe: tcp://HOST:PORT, udp://HOST[:PORT],
-icmp://HOST or HOST. Its name is the host, with the port where there is one.`,
+icmp://HOST or HOST. Its name is HOST, or HOST_PORT, with _ for what no name may have:
+192.0.2.10_443, 2001_db8__1.`,
 		Example: `  netprobe-xdp ctl add tcp://192.0.2.10:443 --lifetime 2h
   netprobe-xdp ctl add icmp://[2001:db8::1] --name gateway --packets 10 --label site=paris`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -65,10 +66,7 @@ icmp://HOST or HOST. Its name is the host, with the port where there is one.`,
 			one.Type, one.Destination, one.DstPort = s.Type, s.Destination, s.DstPort
 			one.Timeout = timeout.Seconds()
 			if one.Name == "" {
-				one.Name = s.Destination
-				if s.DstPort != 0 {
-					one.Name = net.JoinHostPort(s.Destination, strconv.Itoa(int(s.DstPort)))
-				}
+				one.Name = nameOf(s)
 			}
 			req.Targets = append(req.Targets, one)
 		}
@@ -88,6 +86,21 @@ icmp://HOST or HOST. Its name is the host, with the port where there is one.`,
 	flags.DurationVar(&lifetime, "lifetime", 0, "go away after this time; 0: with the daemon")
 	addOwner(cmd, &who, "who adds them")
 	return cmd
+}
+
+// nameOf is what a target is called where nobody says: host and port, made of what
+// names may have, since a daemon refuses the others.
+func nameOf(s api.TargetSpec) string {
+	name := s.Destination
+	if s.DstPort != 0 {
+		name += "_" + strconv.Itoa(int(s.DstPort))
+	}
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("_.-", r) {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(name))
 }
 
 // reloaded prints what a change did; what failed is an error too.
