@@ -68,7 +68,7 @@ func (c *Client) retry(ctx context.Context, r request, once func() error) error 
 	begun, gap := time.Now(), firstWait
 	for {
 		err := once()
-		if err == nil || r.method != http.MethodGet || ctx.Err() != nil {
+		if err == nil || r.method != http.MethodGet && !untouched(err) || ctx.Err() != nil {
 			return err
 		}
 		again, until, after := transient(err)
@@ -93,6 +93,13 @@ func (c *Client) retry(ctx context.Context, r request, once func() error) error 
 		}
 		gap = min(2*gap, longestGap)
 	}
+}
+
+// untouched says whether the daemon refused for the number of requests alone (429): it
+// did nothing of what was asked for, so that a change may be asked for again as well.
+func untouched(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	return ok && p.Status == http.StatusTooManyRequests
 }
 
 // transient says whether another attempt may succeed, for how long that is to be

@@ -50,7 +50,7 @@ type Options struct {
 	// Timeout bounds each attempt of a call, of a stream until it begins; 0: 30 s.
 	// Reload, which may resolve many names, is bounded by its context alone.
 	Timeout time.Duration
-	// RetryFor is how long calls that only ask are tried again; 0: 10 s, below 0:
+	// RetryFor is how long calls are tried again that may be; 0: 10 s, below 0:
 	// never. That nobody listens at all is believed after a second.
 	RetryFor time.Duration
 	// MaxBytes bounds an answer, and one event of a stream; 0: 64 MiB.
