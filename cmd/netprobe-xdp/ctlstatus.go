@@ -26,7 +26,8 @@ func (f *ctlFlags) newStatus() *cobra.Command {
 		Use:   "status [IFACE...]",
 		Short: "how a daemon fares: queues, rates, drops, modes",
 		Long: `status shows how a daemon fares. Without a socket or a server it shows every daemon
-that has a socket on this machine, in whatever network namespace. With IFACE it
+that has a socket on this machine, in whatever network namespace; a socket that nobody
+listens on is named on stderr, and a failure only where no daemon answers. With IFACE it
 shows those that have this interface, and of their interfaces this one.`,
 		Example: `  netprobe-xdp ctl status
   netprobe-xdp ctl status eth0 -o json`,
@@ -36,21 +37,28 @@ shows those that have this interface, and of their interfaces this one.`,
 		if err != nil {
 			return err
 		}
-		places := []client.Options{o}
+		places, found := []client.Options{o}, false
 		if here := api.Sockets(); o.Socket == "" && o.Server == "" && len(here) > 0 {
-			places = nil
+			places, found = nil, true
 			for _, socket := range here {
 				places = append(places, client.Options{Socket: socket})
 			}
 		}
 		all, errs := statuses(cmd, places)
+		answered := len(all) > 0
+		var missing error
 		if len(args) > 0 {
-			some, err := having(all, args)
-			if all = some; err == nil {
+			if all, missing = having(all, args); missing == nil {
 				errs = nil // who does not answer is not asked for
 			}
-			errs = append(errs, err)
 		}
+		if found && answered {
+			errs = withoutDead(cmd, errs)
+		}
+		for i := range errs {
+			errs[i] = ofDaemon(cmd, errs[i])
+		}
+		errs = append(errs, missing)
 		if len(all) > 0 {
 			errs = append(errs, show(cmd, f.output, all, func(w io.Writer) error {
 				for i, d := range all {
@@ -86,6 +94,19 @@ func statuses(cmd *cobra.Command, places []client.Options) (all []*ctl.Daemon, e
 	return all, failed
 }
 
+// withoutDead leaves out sockets that nobody listens on any more, and names them: what
+// is left of a daemon that was killed is no failure where others answer.
+func withoutDead(cmd *cobra.Command, errs []error) []error {
+	return slices.DeleteFunc(errs, func(err error) bool {
+		e, ok := errors.AsType[*client.Error](err)
+		if !ok || e.Kind != client.ErrNotRunning {
+			return false
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "netprobe-xdp: no netprobe-xdp at %s: nobody listens on the socket any more; remove it, unless one is to be started there again\n", screen.Printable(e.Where))
+		return true
+	})
+}
+
 func statusOf(cmd *cobra.Command, o client.Options) (*ctl.Daemon, error) {
 	c, err := client.New(o)
 	if err != nil {
@@ -99,7 +120,7 @@ func statusOf(cmd *cobra.Command, o client.Options) (*ctl.Daemon, error) {
 	if err == nil && o.Server == "" {
 		d.NetNS = elsewhere(d.Info.NetNS)
 	}
-	return d, ofDaemon(cmd, err)
+	return d, err
 }
 
 // elsewhere names a network namespace of this machine that is not that of this program.
