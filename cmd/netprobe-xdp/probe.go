@@ -23,6 +23,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/prober"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
+	"github.com/netprobe-xdp/netprobe-xdp/pkg/client"
 )
 
 // probeFlags are what the command line of probe says.
@@ -272,6 +273,9 @@ func (f *probeFlags) failure(cmd *cobra.Command, err error) error {
 	code := exitcode.ProbeSystem
 	if exitcode.Of(err) == exitcode.Usage {
 		code = exitcode.ProbeUsage
+	}
+	if e, ok := errors.AsType[*client.Error](err); ok && e.Kind != nil {
+		return exitcode.With(code, errors.New(screen.Printable(e.Text))) // not what was typed, but the daemon
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		if code = exitcode.ProbeUsage; len(p.Errors) > 0 {

@@ -169,7 +169,7 @@ func (c *Client) send(ctx context.Context, r request, accept string) (*http.Resp
 	}
 	if err := c.judge(answer, r); err != nil {
 		answer.Body.Close()
-		return nil, err
+		return nil, c.older(ctx, err)
 	}
 	return answer, nil
 }

@@ -147,6 +147,35 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestOlder: a daemon that does not know what is asked of it is said to be older, with
+// its version, whatever version of the API it speaks.
+func TestOlder(t *testing.T) {
+	for name, detail := range map[string]string{"field": "not a field of this version, 1.0; leave it out", "parameter": "not a parameter that is known; allowed: sort"} {
+		for told, want := range map[bool]string{true: ", version 1.2.3 (revision 0123456789ab), is older", false: " is older"} {
+			c := against(t, speaking(api.Version, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case !strings.HasSuffix(r.URL.Path, "/info"):
+					answer(w, http.StatusBadRequest, api.FieldError{Field: "/new", Detail: detail})
+				case told:
+					writeJSON(w, api.Info{Version: "1.2.3", Revision: "0123456789abcdef"})
+				default:
+					answer(w, http.StatusInternalServerError)
+				}
+			}))
+			_, err := c.Targets(context.Background(), client.Query{})
+			var p *api.Problem
+			if !errors.Is(err, client.ErrTooOld) || !errors.As(err, &p) || !strings.HasSuffix(err.Error(), want+" than this program and does not know new; upgrade the daemon") {
+				t.Errorf("%s: %v", name, err)
+			}
+			for _, err := range c.Probe(context.Background(), api.ProbeRequest{}) {
+				if !errors.Is(err, client.ErrTooOld) {
+					t.Errorf("%s, a stream: %v", name, err)
+				}
+			}
+		}
+	}
+}
+
 // TestNobody: where nobody listens, the error says what to do.
 func TestNobody(t *testing.T) {
 	dir := t.TempDir()

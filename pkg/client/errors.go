@@ -145,6 +145,40 @@ func (c *Client) refused(r *http.Response, p *api.Problem) *Error {
 	return c.failed(nil, p, "%v", p)
 }
 
+// unknown are the fields or parameters of a request that a daemon does not know. This
+// program sends none but those of package api: the daemon is older, also where its
+// version of the API is the same.
+func unknown(p *api.Problem) (names []string) {
+	for _, f := range p.Errors {
+		if p.Status == http.StatusBadRequest && (strings.HasPrefix(f.Detail, "not a field of this version") || strings.HasPrefix(f.Detail, "not a parameter that is known")) {
+			names = append(names, strings.TrimPrefix(f.Field, "/"))
+		}
+	}
+	return names
+}
+
+// older says of a daemon that does not know something which version it is, where it
+// tells.
+func (c *Client) older(ctx context.Context, err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Kind != nil {
+		return err
+	}
+	p, ok := errors.AsType[*api.Problem](err)
+	if !ok {
+		return err
+	}
+	names := unknown(p)
+	if len(names) == 0 {
+		return err
+	}
+	which := ""
+	if i, err := c.Info(ctx); err == nil {
+		which = fmt.Sprintf(", version %s (revision %.12s),", i.Version, i.Revision)
+	}
+	return c.failed(ErrTooOld, p, "the daemon at %s%s is older than this program and does not know %s; upgrade the daemon", c.where, which, strings.Join(names, ", "))
+}
+
 // version parses MAJOR.MINOR.
 func version(text string) (major, minor int, ok bool) {
 	a, b, found := strings.Cut(text, ".")
