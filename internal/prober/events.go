@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,7 +109,27 @@ func (e *events) follow(ctx context.Context, rounds bool, emit func(ev server.To
 
 // targetsChanged is the event of what another configuration changed.
 func targetsChanged(r *Report) api.Event {
-	return api.Event{Type: api.EventTargets, Text: fmt.Sprintf("%d targets added, %d changed, %d removed", len(r.Added), len(r.Changed), len(r.Removed))}
+	return api.Event{Type: api.EventTargets, Text: changes(r)}
+}
+
+// changes says in one line which targets another configuration changed.
+func changes(r *Report) string {
+	const most = 5
+	var parts []string
+	for _, k := range []struct {
+		what  string
+		names []string
+	}{{"added", r.Added}, {"changed", r.Changed}, {"removed", r.Removed}} {
+		part := fmt.Sprintf("%d %s", len(k.names), k.what)
+		switch n := len(k.names); {
+		case n > most:
+			part += fmt.Sprintf(" (%s and %d more)", strings.Join(k.names[:most], " "), n-most)
+		case n > 0:
+			part += " (" + strings.Join(k.names, " ") + ")"
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // maxTold is how many targets of a kind an event names.
@@ -123,7 +144,7 @@ func reloadDone(r Report, err error) api.Event {
 	for _, names := range []*[]string{&done.Enabled, &done.Updated, &done.Disabled} {
 		*names = (*names)[:min(len(*names), maxTold)]
 	}
-	return api.Event{Type: api.EventReload, Reloaded: &done, Text: fmt.Sprintf("the configuration was reloaded: %d targets added, %d changed, %d removed", len(r.Added), len(r.Changed), len(r.Removed))}
+	return api.Event{Type: api.EventReload, Reloaded: &done, Text: "the configuration was reloaded, targets: " + changes(&r)}
 }
 
 // watchRounds tells of rounds that are over while somebody follows them, until ctx

@@ -77,7 +77,7 @@ func (p *prober) whyStopped() string {
 		why = append(why, "safety.kill_file is there; remove it to go on")
 	}
 	if p.killCall {
-		why = append(why, "stopped by the control API; POST /start goes on")
+		why = append(why, `by the control API; "netprobe-xdp ctl start", which is POST /start, lets it go on`)
 	}
 	return strings.Join(why, "; ")
 }

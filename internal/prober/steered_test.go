@@ -182,12 +182,20 @@ func TestStoppedByCall(t *testing.T) {
 	s.setStopped(true)
 	s.lookForKillFile()
 	s.reloads()
-	if !s.stopped.Load() || !s.app.Stopped.Load() || !strings.Contains(s.whyStopped(), "POST /start") {
+	if !s.stopped.Load() || !s.app.Stopped.Load() || !strings.Contains(s.whyStopped(), `"netprobe-xdp ctl start"`) {
 		t.Errorf("it goes on: %q", s.whyStopped())
 	}
 	s.setStopped(false)
 	if s.stopped.Load() || s.app.Stopped.Load() || s.whyStopped() != "" {
 		t.Errorf("it stays stopped: %q", s.whyStopped())
+	}
+}
+
+// An event of another configuration names the targets, as many as fit a line.
+func TestChangesAreNamed(t *testing.T) {
+	got := changes(&Report{Added: []string{"a"}, Removed: []string{"b", "c", "d", "e", "f", "g", "h"}})
+	if want := "1 added (a), 0 changed, 7 removed (b c d e f and 2 more)"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
