@@ -77,7 +77,7 @@ host's addresses too. Nothing is probed, no name is resolved.`,
   sudo netprobe-xdp check --iface eth0`,
 		Args: positional(1, "one file"),
 	}
-	cmd.Flags().StringVar(&f.settings, "settings", "", "`FILE` with our own sections: engine, safety, metrics, web, push, api, inventories")
+	cmd.Flags().StringVar(&f.settings, "settings", "", "`FILE` with our own sections: engine, safety, metrics, history, web, push, api, inventories")
 	addInterfaces(cmd, &f.ifaces, &f.netns)
 	output := outputFlag(cmd.Flags(), "text", "json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

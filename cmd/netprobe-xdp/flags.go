@@ -6,9 +6,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,6 +37,29 @@ func (f *format) Set(s string) error {
 
 // Type returns what --help shows, for pflag.
 func (f *format) Type() string { return strings.Join(f.allowed, "|") }
+
+// flagFault says of a flag that cannot be read what was read and what is allowed, as of
+// a key of the configuration. What Go's own parsers say is for programmers.
+func flagFault(err error) string {
+	e, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err.Error()
+	}
+	allowed := map[string]string{
+		"bool":           "true or false",
+		"duration":       "a time with its unit such as 500ms, 10s or 2h",
+		"int":            "a whole number",
+		"stringToString": "NAME=VALUE",
+		"uint8":          "a whole number, 0 to 63",
+	}[e.GetFlag().Value.Type()]
+	if allowed == "" {
+		allowed = strings.TrimPrefix(e.Unwrap().Error(), "allowed: ")
+	}
+	if errors.Is(err, strconv.ErrRange) && e.GetFlag().Value.Type() == "int" {
+		allowed += ", and not so large a one"
+	}
+	return fmt.Sprintf("--%s: read %q; allowed: %s", e.GetFlag().Name, e.GetValue(), allowed)
+}
 
 // outputFlag adds -o.
 func outputFlag(flags *pflag.FlagSet, allowed ...string) *format {

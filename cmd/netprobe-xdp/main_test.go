@@ -39,7 +39,10 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"--frob"}, "unknown flag: --frob; see netprobe-xdp --help"},
 		{[]string{"help", "frobnicate"}, `unknown command "frobnicate"; see netprobe-xdp --help`},
 		{[]string{"version", "x"}, `unexpected argument "x"; version takes no argument; see netprobe-xdp version --help`},
-		{[]string{"version", "-o", "xml"}, `invalid argument "xml" for "-o, --output" flag: allowed: text, json; see netprobe-xdp version --help`},
+		{[]string{"version", "-o", "xml"}, `--output: read "xml"; allowed: text, json; see netprobe-xdp version --help`},
+		{[]string{"ctl", "add", "x", "--lifetime", "5"}, `--lifetime: read "5"; allowed: a time with its unit such as 500ms, 10s or 2h; see netprobe-xdp ctl add --help`},
+		{[]string{"ctl", "add", "x", "--packets", "99999999999999999999"}, `--packets: read "99999999999999999999"; allowed: a whole number, and not so large a one; see netprobe-xdp ctl add --help`},
+		{[]string{"ctl", "add", "x", "--label", "x"}, `--label: read "x"; allowed: NAME=VALUE; see netprobe-xdp ctl add --help`},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {

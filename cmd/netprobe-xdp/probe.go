@@ -77,7 +77,7 @@ Exit codes are those of fping: 0 each address answered at least once, 1 some did
   sudo netprobe-xdp probe --iface eth0 -f hosts.txt -c 3 -o csv`,
 		SilenceUsage: true,
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return probeUsage(cmd, "%v", err) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return probeUsage(cmd, "%s", flagFault(err)) })
 	fs := cmd.Flags()
 	addInterfaces(cmd, &f.Ifaces, &f.NetNS)
 	fs.StringVar(&f.Settings, "settings", "", "`FILE` with our own sections, of which engine and safety matter")

@@ -28,7 +28,7 @@ const environmentHelp = `Environment:
   NETPROBE_GLOBAL__PROMETHEUS_PORT=9100
               overrides a key of the configuration file: NETPROBE_, then the key
               in capitals, "__" between levels; for the sections global, engine,
-              safety, metrics, web, push and api
+              safety, metrics, history, web, push and api
   NETPROBE_INVENTORIES__NAME__PASSWORD, __BEARER_TOKEN, __PASSWORD_FILE, ...
               a secret of the inventory NAME, in capitals
   NETPROBE_PUSH__PASSWORD_FILE, NETPROBE_PUSH__BEARER_TOKEN_FILE
@@ -89,7 +89,7 @@ func newRoot() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(cmd, err.Error())
+		return usageError(cmd, flagFault(err))
 	})
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate("{{or .Long .Short}}\n\n{{.UsageString}}{{if not .HasParent}}\n" + rootHelp() + "{{end}}")

@@ -44,7 +44,7 @@ CAP_SYS_ADMIN without --netns), and no-new-privileges is set.`,
 	fs := cmd.Flags()
 	addInterfaces(cmd, &o.Ifaces, &o.NetNS)
 	fs.StringVar(&o.Config, "config", "", "netprobify configuration `FILE`: .yaml, .yml or .json")
-	fs.StringVar(&o.Settings, "settings", "", "`FILE` with our own sections: engine, safety, metrics, web, push, api, inventories")
+	fs.StringVar(&o.Settings, "settings", "", "`FILE` with our own sections: engine, safety, metrics, history, web, push, api, inventories")
 	// These two override settings; internal/config reads and checks them.
 	fs.String("xdp-mode", "auto", "how XDP is attached: `auto|native|generic`; auto is native where the driver has it")
 	fs.String("bind", "copy", "how AF_XDP sockets are bound: `copy|zerocopy|auto`")
