@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"os/user"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -27,9 +29,17 @@ func addQuery(cmd *cobra.Command, q *client.Query, sort string, limit int) {
 	cmd.Flags().StringVar(&q.Group, "group", "", "those of the group `NAME`")
 	cmd.Flags().StringVar(&q.Family, "family", "", "those of the family `ipv4|ipv6`")
 	cmd.Flags().StringVar(&q.Source, "source", "", "those of `NAME`: config, api, or an inventory")
-	cmd.Flags().StringVar(&q.State, "state", "", "those in the state `NAME`")
+	cmd.Flags().StringVar(&q.State, "state", "", "those whose label state is `NAME`, None where no inventory says otherwise")
 	cmd.Flags().StringVar(&q.Sort, "sort", sort, "order: `worst|name|loss|round_trip`")
 	cmd.Flags().IntVar(&q.Limit, "limit", limit, "so many at the most")
+}
+
+// limited refuses --limit 0, which the client would leave out and which shows all then.
+func limited(cmd *cobra.Command, q client.Query) error {
+	if q.Limit == 0 {
+		return usageError(cmd, "--limit: read 0; allowed: a whole number, 1 to 10000")
+	}
+	return nil
 }
 
 func (f *ctlFlags) newTargets() *cobra.Command {
@@ -41,6 +51,9 @@ func (f *ctlFlags) newTargets() *cobra.Command {
   netprobe-xdp ctl targets --filter web --family ipv6 -o json`,
 		Args: positional(0, "no argument"),
 	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, _ []string) error {
+		if err := limited(cmd, q); err != nil {
+			return err
+		}
 		t, err := c.Targets(ctx, q)
 		if err != nil {
 			return err
@@ -82,6 +95,9 @@ terminal, a table, or with -o json one line of JSON, is printed at every interva
 	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, _ []string) error {
 		if w.Every < 100*time.Millisecond {
 			return usageError(cmd, "--interval is below 100ms")
+		}
+		if err := limited(cmd, w.Query); err != nil {
+			return err
 		}
 		// A terminal that is closed ends it as Ctrl-C does.
 		ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
@@ -128,9 +144,13 @@ why each probe counts as it does; with -o json one line of JSON for each.`,
 		Args:              oneTarget,
 		ValidArgsFunction: f.targetNames,
 	}, func(ctx context.Context, cmd *cobra.Command, c *client.Client, args []string) error {
+		t, err := c.Target(ctx, args[0]) // events do not say of what type it is
+		if err != nil {
+			return err
+		}
 		for e, err := range c.Debug(ctx, args[0]) {
 			if err == nil {
-				err = f.line(cmd, e, ctl.DebugLine(&e))
+				err = f.line(cmd, e, ctl.DebugLine(&e, t.Type))
 			}
 			if err != nil {
 				return ended(ctx, err)
@@ -181,5 +201,11 @@ func owner() string {
 	if err != nil {
 		host = "localhost"
 	}
-	return cmp.Or(os.Getenv("SUDO_USER"), os.Getenv("USER"), "unknown") + "@" + host
+	name := cmp.Or(os.Getenv("SUDO_USER"), os.Getenv("USER"))
+	if name == "" { // cron and systemd set neither, and the same person is to have one name
+		if u, err := user.Current(); err == nil {
+			name = u.Username
+		}
+	}
+	return cmp.Or(name, strconv.Itoa(os.Getuid())) + "@" + host
 }

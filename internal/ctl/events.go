@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
@@ -22,8 +23,8 @@ func EventLine(e *api.Event) string {
 	return screen.Printable(fmt.Sprintf("%s  %-9s  %s", e.Time.Local().Format(time.DateTime), e.Type, text))
 }
 
-// DebugLine is one line about what became of a probe.
-func DebugLine(e *api.ProbeEvent) string {
+// DebugLine is one line about what became of a probe of a target of some type.
+func DebugLine(e *api.ProbeEvent, of string) string {
 	parts := []string{e.Time.Local().Format(clock), fmt.Sprintf("%-9s", e.Kind)}
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch e.Kind {
@@ -47,7 +48,7 @@ func DebugLine(e *api.ProbeEvent) string {
 			add("%s", e.Address)
 		}
 		if e.SourcePort > 0 {
-			add("from port %d", e.SourcePort)
+			add("%s", from(of, e.SourcePort))
 		}
 		if e.RoundTrip != nil {
 			add("%s", seconds(*e.RoundTrip))
@@ -62,5 +63,14 @@ func DebugLine(e *api.ProbeEvent) string {
 	if e.Why != "" {
 		add("- %s", e.Why)
 	}
-	return screen.Printable(strings.Join(parts, "  "))
+	return screen.Printable(strings.TrimRight(strings.Join(parts, "  "), " "))
+}
+
+// from says what a probe leaves with that its path depends on: pings have no port, but
+// an identifier.
+func from(of string, n uint16) string {
+	if of == probe.ICMPping.Name {
+		return fmt.Sprintf("with identifier %d", n)
+	}
+	return fmt.Sprintf("from port %d", n)
 }

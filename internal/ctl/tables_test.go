@@ -42,6 +42,23 @@ func TestTarget(t *testing.T) {
 	}
 }
 
+// TestPingPaths: addresses are in the order of their numbers, and a ping has an
+// identifier and no port.
+func TestPingPaths(t *testing.T) {
+	paths := []api.Path{{Remote: "192.0.2.10", SourcePort: 7}, {Remote: "192.0.2.9", SourcePort: 7, Local: "192.0.2.1"}}
+	rows := pathRows(paths, "ICMPping")
+	if rows[1][1] != "192.0.2.1 id 7" || rows[1][2] != "192.0.2.9" || rows[2][1] != "- id 7" {
+		t.Errorf("%q", rows)
+	}
+	e := api.ProbeEvent{Kind: api.ProbeAnswered, SourcePort: 7}
+	if l := DebugLine(&e, "ICMPping"); !strings.Contains(l, "with identifier 7") {
+		t.Error(l)
+	}
+	if l := DebugLine(&e, "UDPunreachable"); !strings.Contains(l, "from port 7") {
+		t.Error(l)
+	}
+}
+
 // TestReloaded: a reload is said item by item.
 func TestReloaded(t *testing.T) {
 	var b bytes.Buffer
@@ -90,7 +107,7 @@ func TestLines(t *testing.T) {
 		{Kind: api.ProbeBegun, Address: "192.0.2.1", Planned: 3}, {Kind: api.ProbeMissed, Done: 2}, {Kind: api.ProbeDone, Summary: &api.Summary{Sent: 3}}, {Kind: api.ProbeProgress},
 		{Kind: api.ProbeAnswered, Seq: 1, SourcePort: 65000, RoundTrip: &rtt, Answer: "syn_ack", Why: "in\ntime"}, {Kind: api.ProbeFailed, Problem: &api.Problem{Detail: "no"}},
 	} {
-		if l := DebugLine(&e); strings.ContainsAny(l, "\n\x1b") || !strings.Contains(l, e.Kind) {
+		if l := DebugLine(&e, "TCPsyn"); strings.HasSuffix(l, " ") || strings.ContainsAny(l, "\n\x1b") || !strings.Contains(l, e.Kind) {
 			t.Errorf("%q", l)
 		}
 	}

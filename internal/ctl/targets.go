@@ -8,12 +8,14 @@ import (
 	"io"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/netprobe-xdp/netprobe-xdp/internal/probe"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
 	"github.com/netprobe-xdp/netprobe-xdp/pkg/api"
 )
@@ -198,7 +200,7 @@ func WriteTarget(w io.Writer, t *api.TargetDetail, now time.Time) error {
 	if _, err := fmt.Fprintln(w, "\nPaths, worst first, over the last rounds, the newest on the right: . all answered, 1 to 9 tenths lost,\nX all lost, - nothing sent:"); err != nil {
 		return err
 	}
-	if err := write(w, pathRows(t.Paths), 4); err != nil || t.PathsTotal <= len(t.Paths) {
+	if err := write(w, pathRows(t.Paths, t.Type), 4); err != nil || t.PathsTotal <= len(t.Paths) {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\nThese are the first %d of %d paths.\n", len(t.Paths), t.PathsTotal)
@@ -212,21 +214,26 @@ func port(n uint16) string {
 	return strconv.Itoa(int(n))
 }
 
-// pathRows is the table of paths, worst first. Those that are broken say so.
-func pathRows(paths []api.Path) [][]string {
+// pathRows is the table of paths of a target of some type, worst first. Those that are
+// broken say so.
+func pathRows(paths []api.Path, of string) [][]string {
 	paths = slices.Clone(paths)
 	slices.SortStableFunc(paths, func(a, b api.Path) int {
-		return cmp.Or(cmp.Compare(lossOf(&b), lossOf(&a)), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Remote, b.Remote), cmp.Compare(a.SourcePort, b.SourcePort))
+		return cmp.Or(cmp.Compare(lossOf(&b), lossOf(&a)), cmp.Compare(a.Group, b.Group), byAddress(a.Remote, b.Remote), cmp.Compare(a.SourcePort, b.SourcePort))
 	})
 	var sent, answered int
 	for i := range paths {
 		sent += paths[i].Sent
 		answered += paths[i].Answered
 	}
+	with := " "
+	if of == probe.ICMPping.Name {
+		with = " id " // it has no port
+	}
 	rows := [][]string{{"group", "from", "to", "rounds", "sent", "answered", "loss %", "mean", ""}}
 	for i := range paths {
 		p := &paths[i]
-		row := []string{p.Group, cmp.Or(p.Local, "-") + " " + strconv.Itoa(int(p.SourcePort)), p.Remote, strip(p.Rounds),
+		row := []string{p.Group, cmp.Or(p.Local, "-") + with + strconv.Itoa(int(p.SourcePort)), p.Remote, strip(p.Rounds),
 			strconv.Itoa(p.Sent), strconv.Itoa(p.Answered), "-", "-", ""}
 		if loss := lossOf(p); loss >= 0 {
 			row[6] = percent(loss)
@@ -243,6 +250,13 @@ func pathRows(paths []api.Path) [][]string {
 		rows = append(rows, row)
 	}
 	return clean(rows)
+}
+
+// byAddress compares addresses as numbers, so that .9 is before .10.
+func byAddress(a, b string) int {
+	x, _ := netip.ParseAddr(a)
+	y, _ := netip.ParseAddr(b)
+	return cmp.Or(x.Compare(y), cmp.Compare(a, b))
 }
 
 // lossOf is the share of a path's probes that were not answered, -1 where none
