@@ -136,6 +136,12 @@ func (f *probeFlags) read(cmd *cobra.Command, args []string) error {
 		var from io.Reader = cmd.InOrStdin()
 		if name != "-" {
 			file, err := os.Open(name)
+			if err == nil {
+				if info, serr := file.Stat(); serr == nil && info.IsDir() {
+					file.Close()
+					err = fmt.Errorf("%s is a folder; name a file with one SPEC a line", name)
+				}
+			}
 			if err != nil {
 				return exitcode.With(exitcode.ProbeSystem, fmt.Errorf("read --file: %w", err))
 			}
@@ -151,6 +157,12 @@ func (f *probeFlags) read(cmd *cobra.Command, args []string) error {
 	if len(r.Targets) == 0 {
 		return probeUsage(cmd, "nothing to probe; name a SPEC, or a file with -f")
 	}
+	if f.only4 && f.only6 {
+		return probeUsage(cmd, "-4 and -6 exclude each other")
+	}
+	if f.timeout <= 0 { // 0 is "as usual" to a daemon, and nobody who types it means that
+		return probeUsage(cmd, "--timeout: read %s; allowed: 1ms to %s", f.timeout, oneshot.MaxTimeout)
+	}
 	for i := range r.Targets {
 		t := &r.Targets[i]
 		t.Timeout, t.IPPayloadSize, t.DontFragment = f.timeout.Seconds(), f.size, &f.dontFragment
@@ -158,8 +170,6 @@ func (f *probeFlags) read(cmd *cobra.Command, args []string) error {
 			continue
 		}
 		switch {
-		case f.only4 && f.only6:
-			return probeUsage(cmd, "-4 and -6 exclude each other")
 		case f.only4:
 			t.Family = "ipv4"
 		case f.only6:
@@ -171,6 +181,9 @@ func (f *probeFlags) read(cmd *cobra.Command, args []string) error {
 	}
 	if f.printer.Reachable && f.printer.Unreachable {
 		return probeUsage(cmd, "--alive and --unreachable exclude each other")
+	}
+	if (f.printer.Reachable || f.printer.Unreachable) && f.printer.Format != "table" {
+		return probeUsage(cmd, "--alive and --unreachable are lists of text, and -o %s has each address anyway; leave one of them out", f.printer.Format)
 	}
 	r.IntervalSeconds, r.DSCP = f.interval.Seconds(), f.dscp
 	if f.rate != "" {

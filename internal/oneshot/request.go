@@ -74,7 +74,7 @@ func Check(in api.ProbeRequest) (*Request, *api.Problem) {
 		fault("/count", "read %d; allowed: 1 to %d", in.Count, MaxCount)
 	}
 	if !(in.IntervalSeconds >= 0 && in.IntervalSeconds <= 3600) {
-		fault("/interval_seconds", "read %v; allowed: 0 to 3600", in.IntervalSeconds)
+		fault("/interval_seconds", "read %v s; allowed: 0 to 3600 s", in.IntervalSeconds)
 	}
 	r.Interval = time.Duration(in.IntervalSeconds * float64(time.Second))
 	if !(in.Rate >= 0 && in.Rate <= 1e8) {
@@ -125,7 +125,7 @@ func (r *Request) target(i int, fault func(key, format string, args ...any)) {
 	if t.Timeout != 0 {
 		s.Timeout = time.Duration(t.Timeout * float64(time.Second))
 		if !(t.Timeout >= 0.001 && t.Timeout <= MaxTimeout.Seconds()) {
-			fault("timeout_seconds", "read %v; allowed: 0.001 to %v", t.Timeout, MaxTimeout.Seconds())
+			fault("timeout_seconds", "read %v s; allowed: 0.001 to %v s", t.Timeout, MaxTimeout.Seconds())
 		}
 	}
 	if t.IPPayloadSize < 0 || t.IPPayloadSize > maxSize {
@@ -144,6 +144,9 @@ func (r *Request) target(i int, fault func(key, format string, args ...any)) {
 	} else if span, err := config.ParseRange(t.Destination); err == nil {
 		first, r.ranges[i] = span.At(0), span
 		size = float64(span.Size())
+	} else if strings.Trim(t.Destination, "0123456789.*-") == "" && strings.ContainsAny(t.Destination, "*-") { // no host is called so
+		fault("destination", "read the range %q: %v; allowed: four numbers from 0 to 255, of which some are ranges such as 1-9, or * for all", shorten(t.Destination), err)
+		return
 	} else if !isName(t.Destination) {
 		fault("destination", "read %q; allowed: an address, a host name, a prefix such as 10.0.0.0/16, or a range such as 10.0.0.1-9", shorten(t.Destination))
 		return

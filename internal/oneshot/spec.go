@@ -43,6 +43,9 @@ func ParseSpec(s string) (api.TargetSpec, error) {
 		}
 	case "tcp":
 		t.Type = probe.TCPsyn.Name
+		if port == 0 && strings.Contains(host, ":") { // the last part may be meant as the port
+			return t, fmt.Errorf("%q has no port; write tcp://[%s]:443, for one: an IPv6 address with a port stands in brackets", shorten(s), shorten(host))
+		}
 		if port == 0 {
 			return t, fmt.Errorf("%q has no port; write tcp://%s:443, for one", shorten(s), shorten(rest))
 		}

@@ -34,6 +34,18 @@ func TestParseSpec(t *testing.T) {
 			t.Errorf("%q is read as %+v", in, got)
 		}
 	}
+	if _, err := ParseSpec("tcp://2001:db8::1:80"); err == nil || !strings.Contains(err.Error(), "write tcp://[2001:db8::1:80]:443") {
+		t.Errorf("IPv6 without brackets: %v", err)
+	}
+	for _, in := range []string{"10.0.0.9-2", "10.0.0.1-300", "10.0.*"} { // no names to ask the resolver for
+		spec, err := ParseSpec(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, p := Check(api.ProbeRequest{Targets: []api.TargetSpec{spec}, Count: 1}); p == nil || !strings.Contains(p.Error(), "read the range") {
+			t.Errorf("%s: %v", in, p)
+		}
+	}
 	all, err := ReadSpecs(strings.NewReader("# none\n192.0.2.1  tcp://a:1 # two\n\n"), "f")
 	if err != nil || len(all) != 2 {
 		t.Errorf("%+v, %v", all, err)
