@@ -20,7 +20,7 @@ var (
 	iterationTime    = family{"app_iteration_time_seconds", gauge, "time to finish one round of probing."}
 	processTimedOut  = family{"app_process_timed_out_total", counter, "a process was taking too long and had timed out."}
 	reloadFailed     = family{"app_reload_conf_failed_status", gauge, "failed to load the configuration file."}
-	stopped          = family{"netprobe_stopped", gauge, "1 while safety.kill_file is there and all sending is stopped."}
+	stopped          = family{"netprobe_stopped", gauge, "1 while all sending is stopped: safety.kill_file is there, or the control API was asked to."}
 )
 
 // appSeries is how many time series thresholds and resolution of t are.

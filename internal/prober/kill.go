@@ -74,10 +74,10 @@ func (p *prober) whyStopped() string {
 	defer p.killMu.Unlock()
 	var why []string
 	if p.killFile {
-		why = append(why, "safety.kill_file is there; remove it to go on")
+		why = append(why, "safety.kill_file is there: remove it to go on")
 	}
 	if p.killCall {
-		why = append(why, `by the control API; "netprobe-xdp ctl start", which is POST /start, lets it go on`)
+		why = append(why, `the control API was asked to: "netprobe-xdp ctl start", which is POST /start, lets it go on`)
 	}
 	return strings.Join(why, "; ")
 }

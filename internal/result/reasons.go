@@ -33,7 +33,7 @@ var reasons = [numReasons]named{
 	Blocked:          {"blocked", "safety.block_file holds the address, or safety.allow_file does not"},
 	TooLarge:         {"too_large", "the packet is longer than the route's MTU, or than a frame of the sockets"},
 	Behind:           {"behind", "more than an interval overdue"},
-	Stopped:          {"stopped", "safety.kill_file is there"},
+	Stopped:          {"stopped", "all sending is stopped: safety.kill_file is there, or the control API was asked to (ctl stop)"},
 }
 
 // String returns the label value.
