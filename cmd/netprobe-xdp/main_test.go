@@ -38,6 +38,7 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"frobnicate", "x"}, `unknown command "frobnicate"; see netprobe-xdp --help`},
 		{[]string{"--frob"}, "unknown flag: --frob; see netprobe-xdp --help"},
 		{[]string{"help", "frobnicate"}, `unknown command "frobnicate"; see netprobe-xdp --help`},
+		{[]string{"help", "ctl", "statos"}, `unknown command "statos", did you mean status?; see netprobe-xdp ctl --help`},
 		{[]string{"version", "x"}, `unexpected argument "x"; version takes no argument; see netprobe-xdp version --help`},
 		{[]string{"version", "-o", "xml"}, `--output: read "xml"; allowed: text, json; see netprobe-xdp version --help`},
 		{[]string{"ctl", "add", "x", "--lifetime", "5"}, `--lifetime: read "5"; allowed: a time with its unit such as 500ms, 10s or 2h; see netprobe-xdp ctl add --help`},
@@ -63,6 +64,9 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(root.stdout, want) {
 			t.Errorf("--help lacks %q", want)
 		}
+	}
+	if got, want := call(t, "help", "ctl", "add"), call(t, "ctl", "add", "--help"); got != want || got.code != 0 {
+		t.Errorf("help ctl add: %+v", got)
 	}
 	for _, cmd := range newRoot().Commands() {
 		got := call(t, cmd.Name(), "--help")

@@ -103,12 +103,15 @@ func newHelp(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "describe a command",
-		Args:  positional(1, "one command"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			found, rest, err := root.Find(args)
-			if err != nil || len(rest) > 0 {
+			switch {
+			case len(rest) > 0:
+				return unknownCommand(found, rest[0])
+			case err != nil:
 				return unknownCommand(root, args[0])
 			}
+			found.InitDefaultHelpFlag() // as --help shows it
 			return found.Help()
 		},
 	}

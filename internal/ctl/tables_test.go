@@ -45,9 +45,9 @@ func TestTarget(t *testing.T) {
 // TestPingPaths: addresses are in the order of their numbers, and a ping has an
 // identifier and no port.
 func TestPingPaths(t *testing.T) {
-	paths := []api.Path{{Remote: "192.0.2.10", SourcePort: 7}, {Remote: "192.0.2.9", SourcePort: 7, Local: "192.0.2.1"}}
+	paths := []api.Path{{Remote: "192.0.2.10", SourcePort: 7}, {Remote: "192.0.2.9", SourcePort: 7, Local: "192.0.2.1"}, {Remote: "192.0.2.11"}}
 	rows := pathRows(paths, "ICMPping")
-	if rows[1][1] != "192.0.2.1 id 7" || rows[1][2] != "192.0.2.9" || rows[2][1] != "- id 7" {
+	if rows[1][1] != "192.0.2.1 id 7" || rows[1][2] != "192.0.2.9" || rows[2][1] != "- id 7" || rows[3][1] != "-" {
 		t.Errorf("%q", rows)
 	}
 	e := api.ProbeEvent{Kind: api.ProbeAnswered, SourcePort: 7}

@@ -233,7 +233,11 @@ func pathRows(paths []api.Path, of string) [][]string {
 	rows := [][]string{{"group", "from", "to", "rounds", "sent", "answered", "loss %", "mean", ""}}
 	for i := range paths {
 		p := &paths[i]
-		row := []string{p.Group, cmp.Or(p.Local, "-") + with + strconv.Itoa(int(p.SourcePort)), p.Remote, strip(p.Rounds),
+		from := "-" // nothing left yet
+		if p.Local != "" || p.SourcePort > 0 {
+			from = cmp.Or(p.Local, "-") + with + strconv.Itoa(int(p.SourcePort))
+		}
+		row := []string{p.Group, from, p.Remote, strip(p.Rounds),
 			strconv.Itoa(p.Sent), strconv.Itoa(p.Answered), "-", "-", ""}
 		if loss := lossOf(p); loss >= 0 {
 			row[6] = percent(loss)

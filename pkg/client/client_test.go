@@ -94,8 +94,12 @@ func TestFailures(t *testing.T) {
 		kind error
 		want string
 	}{
-		"foreign":       {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, client.ErrForeign, "name another socket or server"},
-		"foreign 401":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, client.ErrForeign, "401 Unauthorized without a valid header"},
+		"foreign":     {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, client.ErrForeign, "name another socket or server"},
+		"foreign 401": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, client.ErrForeign, "401 Unauthorized without a valid header"},
+		"users": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+			w.WriteHeader(401)
+		}, client.ErrForeign, "name the address of api.listen, or the socket"},
 		"header is not": {speaking("one", func(http.ResponseWriter, *http.Request) {}), client.ErrForeign, api.VersionHeader},
 		"no HTTP":       {hijacked("SSH-2.0-OpenSSH_9.2\r\n"), nil, "cannot be reached: "},
 		"redirect":      {speaking(api.Version, http.RedirectHandler("http://192.0.2.1/", http.StatusFound).ServeHTTP), client.ErrForeign, "leads elsewhere"},

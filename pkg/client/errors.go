@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,6 +88,9 @@ func (c *Client) unreached(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		text = u.Err.Error() // without method and URL
 	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		text += "; name the server as its certificate does, and the certificate of its authority by SSL_CERT_FILE where the system does not know it"
+	}
 	return c.failed(nil, err, "%s cannot be reached: %s", c.where, text)
 }
 
@@ -117,6 +121,8 @@ func (c *Client) spoken(r *http.Response) error {
 	major, _, ok := version(text)
 	ours, _, _ := version(api.Version)
 	switch {
+	case !ok && r.StatusCode == http.StatusUnauthorized && strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Basic"):
+		return c.failed(ErrForeign, nil, "%s: a user and a password are asked for there, as a metrics server does; name the address of api.listen, or the socket", c.where)
 	case !ok:
 		return c.failed(ErrForeign, nil, "%s: what answers is not the control API of a netprobe-xdp (%s without a valid header %s); name another socket or server", c.where, r.Status, api.VersionHeader)
 	case major < ours:

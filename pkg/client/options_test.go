@@ -50,6 +50,9 @@ func TestTLS(t *testing.T) {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); !ok {
 		t.Errorf("a certificate that nobody knows: %v", err)
 	}
+	if _, err = connect(t, client.Options{Server: s.URL, RetryFor: -1}).Info(context.Background()); err == nil || !strings.Contains(err.Error(), "SSL_CERT_FILE") {
+		t.Errorf("an authority that nobody knows: %v", err)
+	}
 	_, err = connect(t, client.Options{Server: "http" + strings.TrimPrefix(s.URL, "https")}).Info(context.Background())
 	if !errors.Is(err, client.ErrForeign) {
 		t.Errorf("http to https: %v", err)
