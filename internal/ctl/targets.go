@@ -121,7 +121,11 @@ func why(t *api.Target, g *api.GroupResult, now time.Time) string {
 		}
 		all = append(all, text)
 	} else if g.Round == nil {
-		all = append(all, "no round yet")
+		text := "no round yet"
+		if t.Address == "" {
+			text = "no address to probe: the log says why"
+		}
+		all = append(all, text)
 	}
 	if g.Lost > 0 {
 		all = append(all, "lost: "+counts(g.Causes))

@@ -6,6 +6,9 @@
 package logging
 
 import (
+	"encoding"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -20,11 +23,27 @@ const (
 
 // New returns a logger that writes to w, as JSON or as text, what is at least of
 // the level. Any goroutine may use it.
-func New(w io.Writer, json bool, level slog.Leveler) *slog.Logger {
+func New(w io.Writer, asJSON bool, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	var h slog.Handler = slog.NewTextHandler(w, o)
-	if json {
+	if asJSON {
+		o.ReplaceAttr = worded
 		h = slog.NewJSONHandler(w, o)
 	}
 	return slog.New(Limit(h, burst, refill))
+}
+
+// worded writes for JSON as text does what encoding/json would write as the number that
+// it is made of: a time in nanoseconds, a reason by its place in a list.
+func worded(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+		return a
+	}
+	switch v := a.Value.Any().(type) {
+	case error, json.Marshaler, encoding.TextMarshaler:
+	case fmt.Stringer:
+		a.Value = slog.StringValue(fmt.Sprint(v)) // also of one that is nil
+	}
+	return a
 }

@@ -14,6 +14,11 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 )
 
+// reason is a number that has a name.
+type reason uint8
+
+func (reason) String() string { return "no_route" }
+
 // Whatever the text holds, one event is one line, and the level decides.
 func TestFormats(t *testing.T) {
 	for _, asJSON := range []bool{false, true} {
@@ -21,7 +26,7 @@ func TestFormats(t *testing.T) {
 		level := &slog.LevelVar{}
 		log := New(&out, asJSON, level)
 		log.Debug("not said")
-		log.Warn("two\nlines", "error", "a\nb", "n", 3)
+		log.Warn("two\nlines", "error", "a\nb", "n", 3, "every", 2*time.Second, "reason", reason(0))
 		level.Set(slog.LevelError)
 		log.Warn("not said")
 		text := out.String()
@@ -29,15 +34,15 @@ func TestFormats(t *testing.T) {
 			t.Errorf("json %v: %q", asJSON, text)
 		}
 		var line struct {
-			Level, Msg, Error string
-			N                 int
-			Time              time.Time
+			Level, Msg, Error, Every, Reason string
+			N                                int
+			Time                             time.Time
 		}
 		err := json.Unmarshal([]byte(text), &line)
-		if asJSON && (err != nil || line.Level != "WARN" || line.Msg != "two\nlines" || line.Error != "a\nb" || line.N != 3 || line.Time.IsZero()) {
+		if asJSON && (err != nil || line.Level != "WARN" || line.Msg != "two\nlines" || line.Error != "a\nb" || line.N != 3 || line.Time.IsZero() || line.Every != "2s" || line.Reason != "no_route") {
 			t.Errorf("%v: %q", err, text)
 		}
-		if !asJSON && !strings.Contains(text, ` level=WARN msg="two\nlines" error="a\nb" n=3`) {
+		if !asJSON && !strings.Contains(text, ` level=WARN msg="two\nlines" error="a\nb" n=3 every=2s reason=no_route`) {
 			t.Errorf("%q", text)
 		}
 	}
