@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -202,7 +203,7 @@ func (f *checkFlags) options(iface string) netdev.Options {
 func (c *checked) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if s := c.Configuration; s != nil {
-		fmt.Fprintf(t, "%s: %s, %s, %.4g probes/s\n", s.File, count(s.Targets, "target"), count(s.Groups, "group"), s.ProbesPerSecond)
+		fmt.Fprintf(t, "%s: %s, %s, %s probes/s\n", s.File, count(s.Targets, "target"), count(s.Groups, "group"), rate(s.ProbesPerSecond))
 		for _, b := range s.Blocked {
 			fmt.Fprintf(t, "blocked: %s: %d of %d addresses, the first is %s\n", b.Target, b.Addresses, b.Of, b.First)
 		}
@@ -216,6 +217,15 @@ func (c *checked) print(w io.Writer) error {
 		}
 	}
 	return t.Flush()
+}
+
+// rate writes probes per second to four digits where there are fewer, and never as a
+// power of ten.
+func rate(pps float64) string {
+	if pps >= 1000 {
+		return strconv.FormatFloat(pps, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(pps, 'g', 4, 64)
 }
 
 func count(n int, what string) string {

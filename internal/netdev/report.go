@@ -3,6 +3,7 @@
 package netdev
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -76,7 +77,7 @@ func (r *Report) Rows() []Row {
 	}
 	add("driver", i.Driver)
 	add("state", stateText(i))
-	add("MAC", i.MAC)
+	add("MAC", cmp.Or(i.MAC, "none"))
 	add("MTU", strconv.Itoa(i.MTU))
 	add("queues", fmt.Sprintf("%d receive, %d transmit (at most %d and %d); a run takes them all, and meanwhile the kernel refuses fewer",
 		i.Queues.Receive(), i.Queues.Transmit(), i.Queues.MaxRX+i.Queues.MaxCombined, i.Queues.MaxTX+i.Queues.MaxCombined))
