@@ -161,16 +161,20 @@ inventory are removed there; "ctl pause" stops them for a while.`,
 func (f *ctlFlags) newPause() *cobra.Command {
 	var p api.Pause
 	var lasts time.Duration
-	cmd := f.named(&cobra.Command{
+	var cmd *cobra.Command
+	cmd = f.named(&cobra.Command{
 		Use:     "pause NAME",
 		Short:   "keep a target from being probed",
 		Long:    `pause keeps a target from being probed, whatever it is from, until "ctl resume".`,
 		Example: `  netprobe-xdp ctl pause web --for 2h`,
 	}, "paused", func(ctx context.Context, c *client.Client, name string) error {
+		if lasts < 0 { // 0 would be for ever
+			return usageError(cmd, fmt.Sprintf("--for: read %s; allowed: a time such as 30m or 2h; 0: until ctl resume", lasts))
+		}
 		if p.Owner == "" {
 			p.Owner = owner()
 		}
-		p.LifetimeSeconds = max(0, lasts.Seconds())
+		p.LifetimeSeconds = lasts.Seconds()
 		return c.Pause(ctx, name, p)
 	})
 	cmd.Flags().DurationVar(&lasts, "for", 0, "go on by itself after this time; 0: when it is resumed")

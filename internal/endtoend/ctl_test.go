@@ -137,6 +137,8 @@ func TestCtl(t *testing.T) {
 	ctl(on, exitcode.Runtime, "is from the configuration; remove it there and reload, or pause it", "remove four")
 	ctl(on, exitcode.Usage, "allowed: tcp://", "add http://192.0.2.2")
 	ctl(on, exitcode.Usage, "did you mean status", "statos")
+	ctl(on, exitcode.Usage, "--for: read -1h0m0s; allowed: ", "pause four --for -1h")
+	ctl(on, exitcode.Usage, "--limit: read 0; allowed: ", "targets --limit 0")
 	ctl(on, 0, "enabled   gw", "add icmp://192.0.2.2 --name gw --lifetime 1h")
 	ctl(on, 0, "enabled   2001_db8__2_443", "add tcp://192.0.2.2:443 tcp://[2001:db8::2]:443")
 	ctl(on, 0, "removed", "remove 192.0.2.2_443")
