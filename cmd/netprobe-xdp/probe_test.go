@@ -28,6 +28,7 @@ func TestProbe(t *testing.T) {
 		"file":          {[]string{"-c", "1", "-q", "-f", hosts}, exitcode.OK, "2 addresses: 2 answered, 0 did not"},
 		"prefix, alive": {[]string{"-c", "1", "--alive", "192.0.2.2/31"}, exitcode.ProbeSilent, "192.0.2.2\n"},
 		"no route":      {[]string{"-c", "1", "203.0.113.1"}, exitcode.ProbeSilent, "not sent: no_route"},
+		"silent, quiet": {[]string{"-c", "1", "-q", "192.0.2.99"}, exitcode.ProbeSilent, "192.0.2.99: lost: 1 no_neighbour"},
 		"no name":       {[]string{"-c", "1", "192.0.2.2", "nowhere.invalid"}, exitcode.ProbeNotFound, "nowhere.invalid"},
 		"no target":     {nil, exitcode.ProbeUsage, "nothing to probe"},
 		"bad flag":      {[]string{"--nonsense", "192.0.2.2"}, exitcode.ProbeUsage, "nonsense"},

@@ -253,6 +253,9 @@ func (p *Printer) table() {
 			if t := r.Summary.RoundTrip; t != nil && t.Uncertain {
 				fmt.Fprintf(p.out, "%s: the round trips are uncertain: this host took long to send each probe\n", r.Address)
 			}
+			if c := r.Summary.Causes; len(c) > 0 && p.addrs == 1 && !p.lines { // of several the total has them
+				fmt.Fprintf(p.out, "%s: lost: %s\n", r.Address, sums(c))
+			}
 			p.local(r.Address+": ", r.Summary)
 		}
 	}
