@@ -43,7 +43,7 @@ func WriteStatus(w io.Writer, d *Daemon) error {
 		{"sent", fmt.Sprintf("%d, lost %d%s", s.Sent, s.Lost, share(s.Lost, s.Sent))},
 		{"not sent", counts(s.NotSent)},
 		{"unknown", counts(s.Unknown)},
-		{"uncertain", fmt.Sprintf("%d round trips", s.Marked)},
+		{"uncertain", several(s.Marked, "round trip")},
 	}
 	if d.NetNS != "" {
 		rows = slices.Insert(rows, 1, []string{"namespace", d.NetNS})
@@ -112,6 +112,13 @@ func counts(by map[string]uint64) string {
 		return "0"
 	}
 	return strings.Join(all, ", ")
+}
+
+func several(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func share(part, of uint64) string {

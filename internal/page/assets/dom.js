@@ -46,6 +46,7 @@ export function percent(ratio) {
 }
 
 export const count = (n) => Number(n ?? 0).toLocaleString('en');
+export const several = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
 
 // span is how long something takes, in seconds, in words.
 export function span(s) {

@@ -2,7 +2,7 @@
 
 import { get, last } from './api.js';
 import { askReload } from './control.js';
-import { byID, count, el, percent, span, total, trip } from './dom.js';
+import { byID, count, el, percent, several, span, total, trip } from './dom.js';
 import { problems } from './judge.js';
 import { Overview } from './overview.js';
 import { TargetView } from './target.js';
@@ -57,7 +57,7 @@ function showHealth() {
     ['not sent', count(total(status.not_sent))],
     ['unknown', count(total(status.unknown))],
   ];
-  for (const i of status.interfaces ?? []) facts.push([i.name, `${i.xdp_mode}, ${i.bind}, ${(i.queues ?? []).length} queues, lag ${trip(i.schedule_lag_seconds)}`]);
+  for (const i of status.interfaces ?? []) facts.push([i.name, `${i.xdp_mode}, ${i.bind}, ${several((i.queues ?? []).length, 'queue')}, lag ${trip(i.schedule_lag_seconds)}`]);
   const wrong = problems(status);
   byID('health').replaceChildren(
     wrong.length === 0 ? el('b', { class: 'good' }, '● probe ok') : '',

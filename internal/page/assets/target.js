@@ -3,7 +3,7 @@
 import { get, pathOf } from './api.js';
 import { Chart } from './chart.js';
 import { askPause } from './control.js';
-import { count, el, percent, span, svg, total, trip } from './dom.js';
+import { count, el, percent, several, span, svg, total, trip } from './dom.js';
 import { at, brokenPaths, explain, state } from './judge.js';
 
 let range = 0; // index of the resolution that was looked at last
@@ -120,7 +120,7 @@ export class TargetView {
     const scroll = this.paths.querySelector('.ports')?.scrollTop ?? 0;
     const name = this.target.type === 'ICMPping' ? 'Echo identifiers' : 'Source ports';
     this.paths.replaceChildren(el('h2', {}, name, el('span', { class: 'dim' }, `: each is one path; a cell is a round, the newest at the right`)),
-      el('p', { class: broken.length ? 'bad' : 'dim' }, broken.length ? `✖ ${broken.length} of ${used.length} get nearly no answer` : `${used.length} paths in use` + (paths.length > most ? `; the worst ${most} are shown` : '')),
+      el('p', { class: broken.length ? 'bad' : 'dim' }, broken.length ? `✖ ${broken.length} of ${used.length} get nearly no answer` : `${several(used.length, 'path')} in use` + (paths.length > most ? `; the worst ${most} are shown` : '')),
       el('div', { class: 'ports' }, ordered.map((p) => strip(p, broken.includes(p)))));
     this.paths.querySelector('.ports').scrollTop = scroll;
   }
