@@ -27,7 +27,17 @@ import (
 // checked is what check prints on stdout.
 type checked struct {
 	Configuration *planSummary     `json:"configuration,omitempty"`
+	Faults        []fault          `json:"faults,omitempty"` // text has them on stderr
 	Interfaces    []*netdev.Report `json:"interfaces,omitempty"`
+}
+
+// fault is a fault of the configuration for a program, such as an editor.
+type fault struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Read    string `json:"read"`
+	Allowed string `json:"allowed,omitempty"`
 }
 
 // planSummary says what a valid configuration amounts to.
@@ -63,11 +73,12 @@ func newCheck() *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "judge a configuration, an interface, or both",
 		Long: `check reads a configuration and prints every fault, one a line on stderr, as
-"file:line: key: what was read; what is allowed", and warnings as "warning: ...".
-When there is no fault it says on stdout what the plan amounts to, and which
-targets safety.block_file or allow_file block. Without FILE it takes the one that
-run would take. It warns of source ports that net.ipv4.ip_local_reserved_ports of
-this network namespace, or of that of --netns, does not hold.
+"file:line: key: what was read; what is allowed", and warnings as "warning: ...";
+with -o json they are on stdout as well. When there is no fault it says on stdout
+what the plan amounts to, and which targets safety.block_file or allow_file block.
+Without FILE it takes the one that run would take. It warns of source ports that
+net.ipv4.ip_local_reserved_ports of this network namespace, or of that of --netns,
+does not hold.
 
 With --iface it reports what decides whether probes can leave by an interface:
 driver, MTU, queues, the XDP slot and who holds it, VLAN stripping, kernel,
@@ -87,6 +98,11 @@ host's addresses too. Nothing is probed, no name is resolved.`,
 		if len(args) > 0 || len(f.ifaces) == 0 {
 			s, err := f.judge(cmd.Context(), cmd.ErrOrStderr(), args)
 			out.Configuration, errs = s, append(errs, err)
+			if faults, ok := errors.AsType[config.Faults](err); ok && output.chosen == "json" {
+				for _, f := range faults {
+					out.Faults = append(out.Faults, fault(f))
+				}
+			}
 		}
 		for _, name := range f.ifaces {
 			r, err := f.inspect(cmd.Context(), name)
@@ -98,7 +114,7 @@ host's addresses too. Nothing is probed, no name is resolved.`,
 		if err := cmd.Context().Err(); err != nil {
 			return err // what there is may be half of it
 		}
-		if out.Configuration != nil || out.Interfaces != nil {
+		if out.Configuration != nil || out.Faults != nil || out.Interfaces != nil {
 			errs = append(errs, show(cmd, output, out, out.print))
 		}
 		return errors.Join(errs...)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,5 +133,19 @@ func TestRate(t *testing.T) {
 		if got := rate(pps); got != want {
 			t.Errorf("%v is %q, want %q", pps, got, want)
 		}
+	}
+}
+
+// TestCheckFaultsJSON: what is wrong is there for a program too, field by field.
+func TestCheckFaultsJSON(t *testing.T) {
+	file := write(t, "netprobe.yaml", strings.Replace(valid, "dst_port: 443", "dst_port: 80800", 1))
+	got := call(t, "check", "-o", "json", file)
+	var out struct{ Faults []fault }
+	if err := json.Unmarshal([]byte(got.stdout), &out); err != nil || got.code != exitcode.Config || len(out.Faults) != 1 {
+		t.Fatalf("%v: %+v", err, got)
+	}
+	f := out.Faults[0]
+	if line := fmt.Sprintf("%s:%d: %s: %s; %s\n", f.File, f.Line, f.Key, f.Read, f.Allowed); f.Key != "targets.web.dst_port" || line != ofFile(got.stderr) {
+		t.Errorf("%+v\n%s", f, got.stderr)
 	}
 }
