@@ -37,7 +37,7 @@ type fault struct {
 	Line    int    `json:"line,omitempty"`
 	Key     string `json:"key,omitempty"`
 	Read    string `json:"read"`
-	Allowed string `json:"allowed,omitempty"`
+	Allowed string `json:"advice,omitempty"` // what is allowed, or to do, as a sentence
 }
 
 // planSummary says what a valid configuration amounts to.
