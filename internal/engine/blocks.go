@@ -4,6 +4,8 @@ package engine
 
 import (
 	"encoding/binary"
+	"hash/maphash"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -22,10 +24,23 @@ type Blocks struct {
 
 	mu      sync.Mutex            // guards what follows
 	pps     float64               // into each
-	most    map[blockKey]uint32   // how many probes may leave for a block within a window
+	few     [1 << fewBits]uint8   // how many probes may leave within a window for all blocks of a hash, beyond most
+	fewest  uint8                 // what an entry of few grows to at the most
+	most    map[blockKey]int      // how many may for a block, beyond few: where few is full
 	changed map[blockKey]struct{} // blocks whose most did, since the last publish
 	idle    map[blockKey]struct{} // blocks that are crowded no more, but were
+	epoch   uint32                // of the counts
+	seed    maphash.Seed
 }
+
+// fewBits is how many entries few has, as a power of two. Mostly each target is in a block of
+// its own, which an entry of a map would make dearer than all that it may cost. So what cannot crowd
+// a block is counted together with others, where it takes a byte for several.
+const fewBits = 16
+
+// fewOf is how many probes within a window are counted together, at a rate: no block is
+// crowded by them alone, also at a quarter of the rate.
+func fewOf(pps float64) uint8 { return uint8(min(math.MaxUint8, placesOf(pps)/4)) }
 
 // blockKey is the /24 or /48 of an address: its bits, and one that tells families apart.
 type blockKey uint64
@@ -124,10 +139,14 @@ const keepIdle = int64(10 * limitWindow)
 
 // NewBlocks returns Blocks of pps probes per second into each.
 func NewBlocks(pps float64) *Blocks {
-	return &Blocks{pps: pps, most: map[blockKey]uint32{}, changed: map[blockKey]struct{}{}, idle: map[blockKey]struct{}{}}
+	return &Blocks{
+		pps: pps, fewest: fewOf(pps), most: map[blockKey]int{}, changed: map[blockKey]struct{}{}, idle: map[blockKey]struct{}{},
+		seed: maphash.MakeSeed(),
+	}
 }
 
-// SetRate lets pps probes per second into each block from now on.
+// SetRate lets pps probes per second into each block from now on. Every engine has to Recount
+// after it.
 func (b *Blocks) SetRate(pps float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,13 +155,27 @@ func (b *Blocks) SetRate(pps float64) {
 	}
 	b.pps = pps
 	next := map[blockKey]*blockLimit{}
-	for key, most := range b.most {
-		if most > placesOf(pps) {
-			next[key] = b.limitOf(key)
-		}
-	}
 	clear(b.idle)
 	clear(b.changed)
+	if uint32(b.fewest) > placesOf(pps) {
+		// What was counted together may be too much now, and of whom it is nobody knows.
+		b.epoch++
+		b.fewest, b.few = fewOf(pps), [len(b.few)]uint8{}
+		clear(b.most)
+		if all := b.crowded.Load(); all != nil {
+			for key := range *all {
+				next[key] = b.limitOf(key)
+				b.idle[key] = struct{}{} // until it is counted
+			}
+		}
+	} else {
+		b.fewest = max(b.fewest, fewOf(pps))
+		for key := range b.most {
+			if b.isCrowded(key) {
+				next[key] = b.limitOf(key)
+			}
+		}
+	}
 	b.show(next)
 }
 
@@ -165,24 +198,45 @@ func (b *Blocks) show(crowded map[blockKey]*blockLimit) {
 	b.crowded.Store(&crowded)
 }
 
+// fewFor is the entry of few in which a block is counted.
+func (b *Blocks) fewFor(key blockKey) *uint8 {
+	return &b.few[maphash.Comparable(b.seed, key)>>(64-fewBits)]
+}
+
+// isCrowded says whether more might leave for a block within a window than may: it never says no
+// where it is so, but yes where what is counted together would make it so.
+func (b *Blocks) isCrowded(key blockKey) bool {
+	most, counted := b.most[key]
+	return counted && most+int(*b.fewFor(key)) > int(placesOf(b.pps))
+}
+
 // count notes that so many more probes may leave for an address within a window, or fewer.
 // It counts from the next publish on.
+//
+// How much few has of a block nobody knows. What it and most have are right together, since
+// as long as most has an entry, that alone changes.
 func (b *Blocks) count(addr netip.Addr, probes int) {
 	mapped := addr.As16()
 	key := blockOf(&mapped)
-	if now := b.most[key] + uint32(probes); now == 0 {
+	few := b.fewFor(key)
+	most, counted := b.most[key]
+	if sum := int(*few) + most + probes; sum <= int(b.fewest) {
+		*few = uint8(sum)
 		delete(b.most, key)
 	} else {
-		b.most[key] = now
+		counted = true
+		b.most[key] = most + probes
 	}
-	b.changed[key] = struct{}{}
+	if counted {
+		b.changed[key] = struct{}{}
+	}
 }
 
 // publish lets workers know which blocks are looked after now.
 func (b *Blocks) publish(now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.changed) == 0 {
+	if len(b.changed)+len(b.idle) == 0 {
 		return
 	}
 	next, differs := map[blockKey]*blockLimit{}, false
@@ -192,7 +246,7 @@ func (b *Blocks) publish(now int64) {
 		}
 	}
 	for key := range b.changed {
-		crowded := b.most[key] > placesOf(b.pps)
+		crowded := b.isCrowded(key)
 		switch _, there := next[key]; {
 		case crowded && !there:
 			next[key], differs = b.limitOf(key), true
@@ -231,10 +285,45 @@ func (e *Engine) countBlocks(n uint32, sign int) {
 	}
 	e.Blocks.mu.Lock()
 	defer e.Blocks.mu.Unlock()
+	if e.counted == e.Blocks.epoch { // else Recount is about to count those that are there then
+		e.countEach(n, sign)
+	}
+}
+
+// countEach is countBlocks under Blocks.mu.
+func (e *Engine) countEach(n uint32, sign int) {
 	p := e.targets.at(n).plan
 	for a := range p.Addrs {
 		e.Blocks.count(e.address(n, a), sign*mostWithin(p, e.Interval, e.Tick))
 	}
+}
+
+// Recount counts anew what all targets may send within a window, if Blocks.SetRate needs it.
+func (e *Engine) Recount() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.countAnew() {
+		return
+	}
+	e.Blocks.publish(e.clock.now())
+}
+
+func (e *Engine) countAnew() bool {
+	if e.Blocks == nil {
+		return false
+	}
+	e.Blocks.mu.Lock()
+	defer e.Blocks.mu.Unlock()
+	if e.counted == e.Blocks.epoch {
+		return false
+	}
+	e.counted = e.Blocks.epoch
+	for n := uint32(1); n < e.targets.used; n++ {
+		if t := e.targets.at(n); t.plan != nil && !t.gone() {
+			e.countEach(n, 1)
+		}
+	}
+	return true
 }
 
 // mostWithin is how many probes a target may send to one of its addresses within a window:

@@ -206,6 +206,94 @@ func TestCrowdedBlocks(t *testing.T) {
 	}
 }
 
+// Whatever comes and goes, in whatever order, at whatever cap: a block into which more may
+// leave within a window than its cap allows is looked after, the others mostly are not, and
+// when all are gone nothing is left of the counts.
+func TestCountsComeAndGo(t *testing.T) {
+	type one struct {
+		addr   netip.Addr
+		probes int
+	}
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(1, seed))
+		rates := []float64{1, 40, 200, 2000, 100_000_000}
+		pps := rates[rng.IntN(len(rates))]
+		b := NewBlocks(pps)
+		var engines [2][]one // what each of two engines has counted
+		now := int64(time.Hour)
+		addr := func() netip.Addr {
+			// Few blocks, some of which share an entry of few, and many.
+			if rng.IntN(2) == 0 {
+				return netip.AddrFrom4([4]byte{10, 0, byte(rng.IntN(20)), 1})
+			}
+			return netip.AddrFrom4([4]byte{11, byte(rng.IntN(256)), byte(rng.IntN(256)), 1})
+		}
+		needless, judged := 0, 0
+		for range 3000 {
+			which := rng.IntN(2)
+			has := &engines[which]
+			switch op := rng.IntN(100); {
+			case op < 60:
+				o := one{addr(), 1 + rng.IntN(1+rng.IntN(90))}
+				b.count(o.addr, o.probes)
+				*has = append(*has, o)
+			case op < 98 && len(*has) > 0:
+				i := rng.IntN(len(*has))
+				b.count((*has)[i].addr, -(*has)[i].probes)
+				(*has)[i] = (*has)[len(*has)-1]
+				*has = (*has)[:len(*has)-1]
+			case op == 98:
+				pps = rates[rng.IntN(len(rates))]
+				before := b.epoch
+				if b.SetRate(pps); b.epoch != before {
+					for _, has := range engines { // as Engine.Recount does
+						for _, o := range has {
+							b.count(o.addr, o.probes)
+						}
+					}
+				}
+			}
+			now += keepIdle / 100
+			b.publish(now)
+			if rng.IntN(50) > 0 {
+				continue
+			}
+			most := map[blockKey]int{}
+			for _, has := range engines {
+				for _, o := range has {
+					mapped := o.addr.As16()
+					most[blockOf(&mapped)] += o.probes
+				}
+			}
+			crowded := map[blockKey]*blockLimit{}
+			if all := b.crowded.Load(); all != nil {
+				crowded = *all
+			}
+			for key, n := range most {
+				_, looked := crowded[key]
+				if n > int(placesOf(pps)) && !looked {
+					t.Fatalf("seed %d: %d probes may leave for a block within a window, of %d allowed, and nobody looks after it", seed, n, placesOf(pps))
+				}
+				judged++
+				if _, idle := b.idle[key]; looked && !idle && n <= int(placesOf(pps))-int(b.fewest) {
+					needless++
+				}
+			}
+		}
+		if needless > judged/100 {
+			t.Errorf("seed %d: %d of %d blocks are looked after and need not be", seed, needless, judged)
+		}
+		for _, has := range engines {
+			for _, o := range has {
+				b.count(o.addr, -o.probes)
+			}
+		}
+		if len(b.most) > 0 || b.few != [len(b.few)]uint8{} {
+			t.Fatalf("seed %d: all are gone, and %d blocks are counted", seed, len(b.most))
+		}
+	}
+}
+
 // What a probe pays that leaves for a block that is looked after, beside 4,000 others.
 func BenchmarkBlocks(b *testing.B) {
 	blocks := NewBlocks(2000)

@@ -101,8 +101,9 @@ type Engine struct {
 	deadHops map[uint32]int64          // next hops without flows, since, ns
 	seed     maphash.Seed
 
-	heldOnce int   // paths of targets that are probed once and are not forgotten
-	pruned   int64 // when what they leave was looked for, ns
+	counted  uint32 // epoch of the counts of Blocks that has the targets
+	heldOnce int    // paths of targets that are probed once and are not forgotten
+	pruned   int64  // when what they leave was looked for, ns
 }
 
 // New returns an engine that sends nothing until Run.
@@ -142,6 +143,7 @@ func New(o Options) (*Engine, error) {
 		e.workers[i].gear = g
 		e.workers[i].given.Store(g)
 	}
+	e.countAnew() // none yet
 	return e, e.publish()
 }
 

@@ -79,6 +79,7 @@ func (p *prober) applyIf(next *config.Config, again bool, agree func(*change) er
 	p.limiter.SetRate(float64(next.Safety.MaxPPS))
 	p.blocks.SetRate(float64(next.Safety.MaxPrefixPPS))
 	for _, port := range p.ports {
+		port.engine.Recount()
 		port.size(c.plan.PPS)
 	}
 	p.adopt(c)
