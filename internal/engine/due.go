@@ -93,8 +93,9 @@ func (w *worker) admit(p *upcoming, now int64) (at, wait int64) {
 		p.target.hold(place)
 		return 0, wait
 	}
-	if !block.leave(place, now) { // another worker was faster: the cap has changed meanwhile
-		return block.free(place), 0
+	if !block.leave(place, now) { // another worker was faster: the cap has changed meanwhile, or the target moved
+		p.target.hold(place)
+		return max(now+1, block.free(place)), 0 // not now, however old its time is
 	}
 	return 0, 0
 }
