@@ -71,31 +71,31 @@ func (w *worker) sendDue() int64 {
 // the past; else it may leave for its block at, or nothing may leave for wait ns.
 func (w *worker) admit(p *upcoming, now int64) (at, wait int64) {
 	e := w.engine
-	if e.Blocks == nil || p.flow == nil {
-		return 0, e.Limiter.take(&w.grant, now)
+	var block *blockLimit
+	if e.Blocks != nil && p.flow != nil {
+		block = e.Blocks.of(&p.flow.remote)
 	}
-	block := e.Blocks.of(&p.flow.remote)
-	if block == nil {
-		return 0, e.Limiter.take(&w.grant, now)
-	}
-	place := p.target.place()
-	if place == 0 || int(place) > len(block.places) { // the cap may have changed
-		if place, at = block.give(now); at > now {
-			p.target.hold(place)
+	var number uint32
+	if block != nil {
+		if number = p.target.place(); number == 0 || int(number) > len(block.places) { // the cap may have changed
+			number, at = block.give(now)
+		}
+		if at = max(at, block.free(number)); at > now {
+			p.target.hold(number)
 			return at, 0
 		}
 	}
-	if at = block.free(place); at > now {
-		p.target.hold(place)
-		return at, 0
-	}
 	if wait = e.Limiter.take(&w.grant, now); wait > 0 {
-		p.target.hold(place)
+		p.target.hold(number)
 		return 0, wait
 	}
-	if !block.leave(place, now) { // another worker was faster: the cap has changed meanwhile, or the target moved
-		p.target.hold(place)
-		return max(now+1, block.free(place)), 0 // not now, however old its time is
+	w.admitted = admission{at: now, all: w.grant.place}
+	if block != nil {
+		if !block.leave(number, now) { // another worker was faster: the cap has changed meanwhile, or the target moved
+			p.target.hold(number)
+			return max(now+1, block.free(number)), 0 // not now, however old its time is
+		}
+		w.admitted.block = &block.places[number-1].left
 	}
 	return 0, 0
 }

@@ -5,8 +5,12 @@ package engine
 import (
 	"math"
 	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
 )
 
 // However probes arrive, no window of 100 ms holds more than the cap allows,
@@ -59,6 +63,39 @@ func TestLimiterHoldsOverEveryWindow(t *testing.T) {
 		}
 		if late > int64(100*time.Microsecond) {
 			t.Errorf("a steady demand at the cap of %d/s: a probe was let through %v late", pps, time.Duration(late))
+		}
+	}
+}
+
+// A worker that is taken off its CPU between admitting probes and sending them lets the caps
+// know: the places are free a window after the probes left, not after they were admitted.
+func TestLateKickCounts(t *testing.T) {
+	for _, pps := range []float64{2000, 1e6} { // one probe of a place, and several
+		now := int64(time.Hour)
+		e := &Engine{Options: Options{Limiter: NewLimiter(pps), Blocks: NewBlocks(2000)}}
+		w := &worker{engine: e}
+		f := &flow{remote: netip.MustParseAddr("192.0.2.1").As16()}
+		e.Blocks.count(netip.MustParseAddr("192.0.2.1"), 1000)
+		e.Blocks.publish(now)
+		p := &upcoming{flow: f, target: &target{plan: &plan.Target{}, cycle: now}, due: now}
+		if at, wait := w.admit(p, now); at > now || wait > 0 {
+			t.Fatal("not admitted though nothing has left")
+		}
+		left := now + int64(50*time.Millisecond)
+		w.leftBy(w.admitted, left)
+		w.grant.rest()
+		block := e.Blocks.of(&f.remote)
+		for name, place := range map[string]*atomic.Int64{"of all": w.admitted.all, "of the block": w.admitted.block} {
+			if place == nil || place.Load() != left {
+				t.Errorf("%v/s: the place %s is not one that was left by late", pps, name)
+			}
+		}
+		if block.newest() != left {
+			t.Errorf("%v/s: the block's newest is not the late one", pps)
+		}
+		w.leftBy(admission{at: now, all: w.admitted.all, block: w.admitted.block}, now)
+		if w.admitted.all.Load() != left || w.admitted.block.Load() != left {
+			t.Errorf("%v/s: a place is free earlier than what was said last", pps)
 		}
 	}
 }

@@ -3,6 +3,9 @@
 package engine
 
 import (
+	"sync/atomic"
+	"time"
+
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
@@ -86,6 +89,29 @@ type kicked struct {
 	flight uint32
 	series *series
 	round  *openRound
+	admission
+}
+
+// admission is by which places of the caps a probe leaves.
+type admission struct {
+	at         int64         // when it was admitted, ns
+	all, block *atomic.Int64 // nil: none
+}
+
+// lateKick is how long after it was admitted a probe may leave and be remembered as having left
+// when it was. A worker may be taken off its CPU between the two.
+const lateKick = int64(time.Millisecond)
+
+// leftBy lets the caps know that a probe left by then.
+func (w *worker) leftBy(a admission, after int64) {
+	for _, place := range [...]*atomic.Int64{a.all, a.block} {
+		if place != nil && place.Load() < after {
+			place.Store(after)
+		}
+	}
+	if g := &w.grant; g.place == a.all {
+		g.last, g.told = max(g.last, after), max(g.told, after)
+	}
 }
 
 // send builds a probe for the next kick. Its slot is ready before, because the
@@ -128,7 +154,7 @@ func (w *worker) send(leg uint32, s *series, r *openRound, probe uint32, f *flow
 	fl.slot, fl.round, fl.probe = at, r.number, probe
 	f.last.Store(n)
 	sl.word.Store(wordOf(uint16(n), inFlight, int64(number)))
-	w.kicks = append(w.kicks, kicked{number, s, r})
+	w.kicks = append(w.kicks, kicked{number, s, r, w.admitted})
 	if len(w.kicks) >= w.perKick {
 		w.kick()
 	}
@@ -147,6 +173,11 @@ func (w *worker) kick() {
 	if outcome == xsk.LinkDown {
 		// The kernel's own announcement of it may come a second later (net/core/link_watch.c).
 		e.suspect(before, after, result.WentDown)
+	}
+	if after-w.kicks[0].at > lateKick {
+		for i := range w.kicks {
+			w.leftBy(w.kicks[i].admission, after)
+		}
 	}
 	bracket := bracketOf(after-before, len(w.kicks))
 	for i, k := range w.kicks {

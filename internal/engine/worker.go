@@ -64,6 +64,8 @@ type worker struct {
 	key   packet.Flow // of the packet being built
 	grant grant       // what it may send without asking the limiter
 
+	admitted admission // of the probe being sent
+
 	guesses guesses
 
 	medians [kickKinds]median // of how long a kick takes, by kind of probe
