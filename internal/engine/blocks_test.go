@@ -102,6 +102,7 @@ func TestBlockCatchesUpUnderItsCap(t *testing.T) {
 		{105, 180, time.Second}, {15, 27, 900 * time.Millisecond}, {3, 5, 500 * time.Millisecond},
 	} {
 		t.Run(fmt.Sprintf("%d/s, %d targets, %v", c.pps, c.targets, c.pause), func(t *testing.T) {
+			t.Parallel()
 			rng := rand.New(rand.NewPCG(1, uint64(c.pps)))
 			limit := newBlockLimit(float64(c.pps))
 			workers := []*crowd{{block: limit, interval: interval}, {block: limit, interval: interval}}
@@ -129,7 +130,7 @@ func TestBlockCatchesUpUnderItsCap(t *testing.T) {
 			step(start, start+3*interval)
 			calm := workers[0].skipped + workers[1].skipped
 			again := start + 3*interval + int64(c.pause)
-			end := again + 40*interval
+			end := again + 20*interval
 			step(again, end)
 			var window []int64
 			for _, at := range sent {

@@ -134,6 +134,7 @@ func (c *crowding) work(number int) {
 // block than its cap, each target's probes leave or are given up one after the other, and each
 // target is in the schedule of its worker once.
 func TestCrowdedBlocksLoseNothing(t *testing.T) {
+	t.Parallel()
 	const interval = 2 * time.Second
 	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(1, seed))
