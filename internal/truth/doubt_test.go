@@ -27,14 +27,16 @@ func TestRingOverflowIsUnknown(t *testing.T) {
 	all := uint64(len(s.targets) * packets)
 	c := startChild(t, s, nil, true)
 
-	// Neighbour discovery would be held back as well.
+	// Neighbour discovery would be held back as well, for longer than a next hop may be silent.
 	farEnd.SetNeighbour(near4, near.MAC)
 	farEnd.SetNeighbour(near6, near.MAC)
+	near.SetNeighbour(far4, farEnd.MAC)
+	near.SetNeighbour(far6, farEnd.MAC)
 	// All answers are held back until all probes are out and the process is
 	// stopped; there are more than the 2,048 that its ring has room for.
-	wire.SetHold(0, 2*time.Second)
+	wire.SetHold(0, 3*time.Second)
 	c.wait(func() bool { return arrived(t, host) == all }, 20*time.Second, func() string { return fmt.Sprintf("the host saw %d probes of %d", arrived(t, host), all) })
-	c.stopFor(2500 * time.Millisecond)
+	c.stopFor(3500 * time.Millisecond)
 	wire.SetHold(0, 0)
 	f, _ := c.pause(packets, 0, 20*time.Second)
 	p := c.page()
