@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/netprobe-xdp/netprobe-xdp/internal/exitcode"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/netdev"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/plan"
+	"github.com/netprobe-xdp/netprobe-xdp/internal/screen"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/web"
 )
 
@@ -208,7 +208,7 @@ func (f *checkFlags) inspect(ctx context.Context, name string) (*netdev.Report, 
 	if len(r.Host.Missing()) > 0 {
 		code = exitcode.NoPermission
 	}
-	return r, exitcode.With(code, fmt.Errorf("%s is not ready for a run: %s, named in the report", name, count(len(r.Problems), "problem")))
+	return r, exitcode.With(code, fmt.Errorf("%s is not ready for a run: %s, named in the report", name, screen.Count(len(r.Problems), "problem")))
 }
 
 func (f *checkFlags) options(iface string) netdev.Options {
@@ -219,7 +219,7 @@ func (f *checkFlags) options(iface string) netdev.Options {
 func (c *checked) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if s := c.Configuration; s != nil {
-		fmt.Fprintf(t, "%s: %s, %s, %s probes/s\n", s.File, count(s.Targets, "target"), count(s.Groups, "group"), rate(s.ProbesPerSecond))
+		fmt.Fprintf(t, "%s: %s, %s, %s probes/s\n", s.File, screen.Count(s.Targets, "target"), screen.Count(s.Groups, "group"), screen.Rate(s.ProbesPerSecond, 4))
 		for _, b := range s.Blocked {
 			fmt.Fprintf(t, "blocked: %s: %d of %d addresses, the first is %s\n", b.Target, b.Addresses, b.Of, b.First)
 		}
@@ -233,20 +233,4 @@ func (c *checked) print(w io.Writer) error {
 		}
 	}
 	return t.Flush()
-}
-
-// rate writes probes per second to four digits where there are fewer, and never as a
-// power of ten.
-func rate(pps float64) string {
-	if pps >= 1000 {
-		return strconv.FormatFloat(pps, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(pps, 'g', 4, 64)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

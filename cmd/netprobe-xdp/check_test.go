@@ -127,15 +127,6 @@ func TestCheckUnreadable(t *testing.T) {
 	}
 }
 
-// TestRate: a rate is a number that can be read and compared, however large.
-func TestRate(t *testing.T) {
-	for pps, want := range map[float64]string{6: "6", 12.25: "12.25", 3.8333: "3.833", 999.96: "1000", 1234.5: "1234", 123456: "123456", 1e8: "100000000"} {
-		if got := rate(pps); got != want {
-			t.Errorf("%v is %q, want %q", pps, got, want)
-		}
-	}
-}
-
 // TestCheckFaultsJSON: what is wrong is there for a program too, field by field.
 func TestCheckFaultsJSON(t *testing.T) {
 	file := write(t, "netprobe.yaml", strings.Replace(valid, "dst_port: 443", "dst_port: 80800", 1))

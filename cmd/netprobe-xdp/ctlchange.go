@@ -109,7 +109,7 @@ func (f *ctlFlags) reloaded(cmd *cobra.Command, r *api.Reloaded) error {
 		return err
 	}
 	if n := len(r.Failed); n > 0 {
-		return exitcode.With(exitcode.Runtime, fmt.Errorf("%s failed, named above", count(n, "item")))
+		return exitcode.With(exitcode.Runtime, fmt.Errorf("%s failed, named above", screen.Count(n, "item")))
 	}
 	return nil
 }

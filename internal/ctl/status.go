@@ -43,7 +43,7 @@ func WriteStatus(w io.Writer, d *Daemon) error {
 		{"sent", fmt.Sprintf("%d, lost %d%s", s.Sent, s.Lost, share(s.Lost, s.Sent))},
 		{"not sent", counts(s.NotSent)},
 		{"unknown", counts(s.Unknown)},
-		{"uncertain", several(s.Marked, "round trip")},
+		{"uncertain", screen.Count(s.Marked, "round trip")},
 	}
 	if d.NetNS != "" {
 		rows = slices.Insert(rows, 1, []string{"namespace", d.NetNS})
@@ -114,13 +114,6 @@ func counts(by map[string]uint64) string {
 	return strings.Join(all, ", ")
 }
 
-func several(n uint64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func share(part, of uint64) string {
 	if of == 0 {
 		return ""
@@ -131,12 +124,7 @@ func share(part, of uint64) string {
 func percent(ratio float64) string { return strconv.FormatFloat(100*ratio, 'f', 2, 64) }
 
 // rate writes probes per second.
-func rate(pps float64) string {
-	if pps >= 100 {
-		return strconv.FormatFloat(pps, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(pps, 'g', 3, 64)
-}
+func rate(pps float64) string { return screen.Rate(pps, 3) }
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 

@@ -3,6 +3,8 @@
 package screen
 
 import (
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +21,23 @@ func Duration(d time.Duration) string {
 		return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 2, 64) + "ms"
 	}
 	return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + "s"
+}
+
+// Rate writes probes per second to so many digits where there are fewer, and never as a
+// power of ten.
+func Rate(pps float64, digits int) string {
+	if pps >= math.Pow10(digits-1) {
+		return strconv.FormatFloat(pps, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(pps, 'g', digits, 64)
+}
+
+// Count is how many of what there are, in words whose plural has an s.
+func Count[N int | uint64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // Printable keeps a name from steering the terminal: control characters, and those
