@@ -75,7 +75,7 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, v any, mayBeAbsen
 			wire.FieldError{Field: "/" + strings.ReplaceAll(wrong.Field, ".", "/"), Detail: "read " + wrong.Value + "; allowed: " + kindOf(wrong)})
 	}
 	if name, ok := strings.CutPrefix(err.Error(), `json: unknown field "`); ok {
-		return NewProblem(http.StatusBadRequest, "a field is not known", wire.FieldError{Field: "/" + strings.TrimSuffix(name, `"`), Detail: "not a field of this version, " + wire.Version + "; leave it out"})
+		return NewProblem(http.StatusBadRequest, "a field is not known", wire.FieldError{Field: "/" + strings.TrimSuffix(name, `"`), Detail: wire.UnknownField + ", " + wire.Version + "; leave it out"})
 	}
 	return NewProblem(http.StatusBadRequest, "the body is no JSON: "+err.Error())
 }

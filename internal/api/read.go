@@ -253,7 +253,7 @@ func (f *fields) number(name string, usual, low, high int) int {
 func (f *fields) wrong() error {
 	for name := range f.values {
 		if !slices.Contains(f.known, name) {
-			f.fault(name, "not a parameter that is known; allowed: "+strings.Join(f.known, ", "))
+			f.fault(name, wire.UnknownParameter+"; allowed: "+strings.Join(f.known, ", "))
 		}
 	}
 	if len(f.errors) == 0 {

@@ -26,6 +26,13 @@ type FieldError struct {
 	Detail string `json:"detail"` // what was read, and what is allowed
 }
 
+// What the Detail of a FieldError begins with where a daemon does not know a field or a
+// parameter at all: to a client of this package, it is older.
+const (
+	UnknownField     = "not a field of this version"
+	UnknownParameter = "not a parameter that is known"
+)
+
 // Error is the detail, and each field with what is wrong.
 func (p *Problem) Error() string {
 	var b strings.Builder

@@ -156,7 +156,7 @@ func (c *Client) refused(r *http.Response, p *api.Problem) *Error {
 // version of the API is the same.
 func unknown(p *api.Problem) (names []string) {
 	for _, f := range p.Errors {
-		if p.Status == http.StatusBadRequest && (strings.HasPrefix(f.Detail, "not a field of this version") || strings.HasPrefix(f.Detail, "not a parameter that is known")) {
+		if p.Status == http.StatusBadRequest && (strings.HasPrefix(f.Detail, api.UnknownField) || strings.HasPrefix(f.Detail, api.UnknownParameter)) {
 			names = append(names, strings.TrimPrefix(f.Field, "/"))
 		}
 	}
