@@ -64,23 +64,11 @@ func (e *End) Frames(etherType int) *Frames {
 func (f *Frames) Each(take func(frame []byte, at time.Time)) {
 	f.taking.Store(true)
 	f.ended.Go(func() {
-		raw, err := f.conn.SyscallConn()
-		b, control := make([]byte, 1<<16), make([]byte, 128)
+		b := make([]byte, 1<<16)
 		for {
-			var n, oobn int
-			var failed error
-			if err == nil {
-				err = raw.Read(func(fd uintptr) bool {
-					n, oobn, _, _, failed = unix.Recvmsg(int(fd), b, control, unix.MSG_DONTWAIT)
-					return failed != unix.EAGAIN && failed != unix.EINTR
-				})
-			}
+			n, at, err := f.read(b)
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return
-			}
-			var at time.Time
-			if err = errors.Join(err, failed); err == nil {
-				at, err = arrival(control[:oobn])
 			}
 			if err != nil {
 				f.err = fmt.Errorf("listening on %s of %s: %w", f.at.Name, f.at.Host.Name, err)
@@ -90,6 +78,26 @@ func (f *Frames) Each(take func(frame []byte, at time.Time)) {
 			f.taken.Add(1)
 		}
 	})
+}
+
+// read waits for a frame, and returns its length and when it arrived.
+func (f *Frames) read(b []byte) (n int, at time.Time, err error) {
+	raw, err := f.conn.SyscallConn()
+	if err != nil {
+		return 0, at, err
+	}
+	var control [128]byte
+	var controls int
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		n, controls, _, _, failed = unix.Recvmsg(int(fd), b, control[:], unix.MSG_DONTWAIT)
+		return failed != unix.EAGAIN && failed != unix.EINTR
+	})
+	if err = cmp.Or(err, failed); err != nil {
+		return 0, at, err
+	}
+	at, err = arrival(control[:controls])
+	return n, at, err
 }
 
 // arrival reads when a frame arrived from what came with it (SO_TIMESTAMPNS, socket(7)).
