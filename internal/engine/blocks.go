@@ -280,9 +280,6 @@ func (b *Blocks) of(addr *[16]byte) *blockLimit {
 
 // countBlocks notes what a target may send within a window: sign 1, or no longer: -1.
 func (e *Engine) countBlocks(n uint32, sign int) {
-	if e.Blocks == nil {
-		return
-	}
 	e.Blocks.mu.Lock()
 	defer e.Blocks.mu.Unlock()
 	if e.counted == e.Blocks.epoch { // else Recount is about to count those that are there then
@@ -302,20 +299,16 @@ func (e *Engine) countEach(n uint32, sign int) {
 func (e *Engine) Recount() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.countAnew() {
-		return
-	}
+	e.countAnew()
 	e.Blocks.publish(e.clock.now())
 }
 
-func (e *Engine) countAnew() bool {
-	if e.Blocks == nil {
-		return false
-	}
+// countAnew is Recount, but for those who look at the counts.
+func (e *Engine) countAnew() {
 	e.Blocks.mu.Lock()
 	defer e.Blocks.mu.Unlock()
 	if e.counted == e.Blocks.epoch {
-		return false
+		return
 	}
 	e.counted = e.Blocks.epoch
 	for n := uint32(1); n < e.targets.used; n++ {
@@ -323,7 +316,6 @@ func (e *Engine) countAnew() bool {
 			e.countEach(n, 1)
 		}
 	}
-	return true
 }
 
 // mostWithin is how many probes a target may send to one of its addresses within a window:

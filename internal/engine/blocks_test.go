@@ -39,20 +39,20 @@ func TestBlockIsThePlans(t *testing.T) {
 	}
 }
 
-// crowd is a number of targets in one block on a worker's schedule, without the rest of it.
+// crowd is a number of targets in one block on a worker's schedule: it asks the caps as the
+// worker does, and nothing is sent.
 type crowd struct {
-	block    *blockLimit
-	schedule schedule
-	due      []int64  // of each target's next probe, as planned
-	places   []uint32 // that it holds
-	interval int64
-	skipped  int
-	looks    int
+	*worker
+	flow    *flow // that all of them have
+	targets []target
+	skipped int
+	looks   int
 }
 
 // leave looks at a batch of what is due by now, and returns how many left and whether
 // that was all.
 func (c *crowd) leave(t *testing.T, now int64) (left int, all bool) {
+	interval := c.engine.interval.Load()
 	for range sendBatch {
 		n, key, ok := c.schedule.next()
 		if !ok || key > now {
@@ -60,31 +60,27 @@ func (c *crowd) leave(t *testing.T, now int64) (left int, all bool) {
 		}
 		c.schedule.drop()
 		c.looks++
-		if now-c.due[n] > c.interval {
+		tg := &c.targets[n]
+		if tg.behind(now, interval) {
 			c.skipped++
 		} else {
-			place := c.places[n]
-			if place == 0 {
-				var at int64
-				if place, at = c.block.give(now); at > now {
-					c.places[n] = place
-					c.schedule.add(n, at)
-					continue
-				}
+			at, wait := c.admit(&upcoming{target: tg, flow: c.flow}, now)
+			if wait > 0 {
+				t.Fatal("the cap of all is far away, and a probe has to wait for it")
 			}
-			if at := c.block.free(place); at > now {
-				c.places[n] = place
+			if at > now {
+				block, number := c.engine.Blocks.of(&c.flow.remote), tg.place()
+				if block.places[number-1].given.Load() <= now && block.free(number) <= now {
+					t.Fatal("a place that is free cannot be left by")
+				}
 				c.schedule.add(n, at)
 				continue
 			}
-			if !c.block.leave(place, now) {
-				t.Fatal("a place that is free cannot be left by")
-			}
 			left++
 		}
-		c.places[n] = 0
-		c.due[n] += c.interval
-		c.schedule.add(n, c.due[n])
+		tg.hold(0)
+		tg.advance(interval)
+		c.schedule.add(n, tg.due())
 	}
 	return left, false
 }
@@ -104,13 +100,19 @@ func TestBlockCatchesUpUnderItsCap(t *testing.T) {
 		t.Run(fmt.Sprintf("%d/s, %d targets, %v", c.pps, c.targets, c.pause), func(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(1, uint64(c.pps)))
-			limit := newBlockLimit(float64(c.pps))
-			workers := []*crowd{{block: limit, interval: interval}, {block: limit, interval: interval}}
+			addr := netip.MustParseAddr("192.0.2.1")
+			e := &Engine{Options: Options{Limiter: NewLimiter(1e8), Blocks: NewBlocks(float64(c.pps))}}
+			e.interval.Store(interval)
+			e.Blocks.count(addr, 2*c.targets)
+			e.Blocks.publish(0)
+			f := &flow{remote: addr.As16()}
+			limit := e.Blocks.of(&f.remote)
+			workers := []*crowd{{worker: &worker{engine: e}, flow: f}, {worker: &worker{engine: e}, flow: f}}
 			start := int64(time.Hour)
 			for i := range c.targets {
 				w := workers[i%2]
-				w.due, w.places = append(w.due, start+rng.Int64N(interval)), append(w.places, 0)
-				w.schedule.add(uint32(len(w.due)-1), w.due[len(w.due)-1])
+				w.targets = append(w.targets, target{plan: planned(1, 1, time.Second), cycle: start + rng.Int64N(interval)})
+				w.schedule.add(uint32(len(w.targets)-1), w.targets[len(w.targets)-1].due())
 			}
 			var sent []int64
 			step := func(from, to int64) {
@@ -152,8 +154,8 @@ func TestBlockCatchesUpUnderItsCap(t *testing.T) {
 			}
 			late := int64(0)
 			for _, w := range workers {
-				for _, due := range w.due {
-					late = max(late, end-due)
+				for i := range w.targets {
+					late = max(late, end-w.targets[i].due())
 				}
 			}
 			if asked := float64(c.targets) / 2; asked < 0.95*float64(c.pps) && late > max(int64(limitWindow), 5*int64(time.Second)/int64(c.pps)) {

@@ -35,21 +35,22 @@ func (w *worker) sendDue() int64 {
 		for i := range ahead {
 			p := &ahead[i]
 			t := p.target
-			// What is given up anyway must not use up a cap.
-			if !t.behind(now, interval) {
-				at, wait := w.admit(p, now)
-				if wait > 0 {
-					w.putBack(ahead[i:])
-					return min(wait, int64(longestSleep))
+			var at, wait int64
+			if !t.behind(now, interval) { // what is given up anyway must not use up a cap
+				at, wait = w.admit(p, now)
+			}
+			if wait > 0 {
+				w.putBack(ahead[i:])
+				return min(wait, int64(longestSleep))
+			}
+			sent++
+			if at > now {
+				w.schedule.add(p.number, at)
+				if at <= horizon {
+					soonest = min(soonest, at)
+					stuck++
 				}
-				if at > now {
-					w.schedule.add(p.number, at)
-					if sent++; at <= horizon {
-						soonest = min(soonest, at)
-						stuck++
-					}
-					continue
-				}
+				continue
 			}
 			w.probe(p, now)
 			t.hold(0)
@@ -59,7 +60,6 @@ func (w *worker) sendDue() int64 {
 				t.state.Or(targetLeft)
 			}
 			now = max(now, w.kicked)
-			sent++
 		}
 		if stuck > 0 && stuck == len(ahead) {
 			return min(max(1, soonest-now), int64(longestSleep), w.untilExpiry(now))
@@ -72,7 +72,7 @@ func (w *worker) sendDue() int64 {
 func (w *worker) admit(p *upcoming, now int64) (at, wait int64) {
 	e := w.engine
 	var block *blockLimit
-	if e.Blocks != nil && p.flow != nil {
+	if p.flow != nil {
 		block = e.Blocks.of(&p.flow.remote)
 	}
 	var number uint32

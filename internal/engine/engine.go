@@ -38,7 +38,7 @@ type Options struct {
 	Tick          time.Duration // probes due within one tick share a wake-up
 	Percentiles   []int
 	Limiter       *Limiter                 // shared by all engines
-	Blocks        *Blocks                  // shared by all engines; nil: no block has a cap
+	Blocks        *Blocks                  // shared by all engines
 	ForeignSource bool                     // sources need not be local addresses
 	Lists         *config.Lists            // of addresses that nothing is sent to; nil: none
 	Stopped       *atomic.Bool             // while true nothing is sent, from the next tick on; nil: never

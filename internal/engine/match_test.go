@@ -27,7 +27,7 @@ type loop struct {
 
 func newLoop() *loop {
 	e := &Engine{
-		Options: Options{Secret: packet.NewSecret(), Interval: time.Second, Percentiles: []int{95, 50}},
+		Options: Options{Secret: packet.NewSecret(), Interval: time.Second, Percentiles: []int{95, 50}, Blocks: NewBlocks(1e8)},
 		numbers: map[netip.Addr]uint32{}, fresh: map[uint32]int{}, dead: map[uint32]int64{}, classes: map[classKey]*class{}, kinds: map[kindKey]*result.Kind{},
 		seed: maphash.MakeSeed(),
 	}

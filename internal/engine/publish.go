@@ -7,9 +7,7 @@ import "github.com/netprobe-xdp/netprobe-xdp/internal/packet"
 // publish lets the kernel and all workers know the flows of now, and then the
 // legs use them: an answer on a flow that was not published would be lost.
 func (e *Engine) publish() error {
-	if e.Blocks != nil {
-		e.Blocks.publish(e.clock.now())
-	}
+	e.Blocks.publish(e.clock.now())
 	for n, needs := range e.fresh {
 		f := e.flows.at(n)
 		f.bits = slotBits(f.proto, needs)

@@ -176,9 +176,7 @@ func (e *Engine) identifier(key packet.Flow, t *target, group *plan.Group) (uint
 func (e *Engine) prune() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.Blocks != nil {
-		e.Blocks.publish(e.clock.now())
-	}
+	e.Blocks.publish(e.clock.now())
 	seen := e.roundSince()
 	for n, since := range e.dead {
 		f := e.flows.at(n)
