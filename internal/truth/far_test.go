@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/netprobe-xdp/netprobe-xdp/internal/lab"
 	"github.com/netprobe-xdp/netprobe-xdp/internal/result"
@@ -212,6 +214,19 @@ func halfOpen(t *testing.T, h *lab.Host) map[string]bool {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// unreset returns the connections that are half open at two looks a while apart: at one, a
+// probe may be on its way. The host repeats its SYN-ACK only after a second.
+func unreset(t *testing.T, h *lab.Host) map[string]bool {
+	t.Helper()
+	before := halfOpen(t, h)
+	if len(before) > 0 {
+		time.Sleep(100 * time.Millisecond)
+		now := halfOpen(t, h)
+		maps.DeleteFunc(before, func(conn string, _ bool) bool { return !now[conn] })
+	}
+	return before
 }
 
 // txDropped is how many packets an end dropped instead of sending.
